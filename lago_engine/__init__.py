@@ -1,0 +1,1 @@
+"""lago_engine: event-sourced usage billing that speaks Lago's REST API."""

@@ -1,0 +1,207 @@
+"""Metering core in Rust. Import it through `lago_engine.metering` only.
+
+Ids (`org`, streams, subscriptions, plans, charges) are 16 bytes; instants are microseconds since the
+Unix epoch as int; hashes are 32 bytes. A wrong argument (length, order of calls, unknown plan) raises
+ValueError or RuntimeError: a programmer's mistake. Stored bytes that are not what was written raise
+`lago_engine.errors.CorruptionError`.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, final
+
+__all__: list[str]
+
+BUILD_PROFILE: Final[Literal["release", "dev"]]
+USAGE_TOPIC: Final[str]
+"""Topic of a packed usage record in its stream's hash chain: `usage_recorded.v1`."""
+
+@final
+class Ingest:
+    """Answer to one HTTP body of usage events."""
+
+    @property
+    def status(self) -> int:
+        """200, 400 or 422."""
+    @property
+    def batch(self) -> int:
+        """Newest batch the answer depends on; 0 = answer at once."""
+    @property
+    def wait_for(self) -> tuple[int, ...]:
+        """Every batch, ascending, that must commit before the answer may be sent; `()` = at once.
+
+        When one of them rolls back the answer does not hold: send 503. Two entries happen only for a body that
+        repeats events of the sealed and of the open batch.
+        """
+    @property
+    def count(self) -> int:
+        """Accepted events; 0 unless status is 200."""
+    @property
+    def body(self) -> bytes:
+        """The whole JSON answer."""
+
+@final
+class Sealed:
+    """What one commit has to store, all at once or not at all."""
+
+    @property
+    def batch(self) -> int:
+        """Number of the batch that was closed."""
+    @property
+    def commit_seq(self) -> int:
+        """1, 2, 3, … without gaps."""
+    @property
+    def commit_hash(self) -> bytes: ...
+    @property
+    def versions(self) -> list[int]:
+        """Stream version of each fact, in the order given."""
+    @property
+    def hashes(self) -> list[bytes]:
+        """Chain hash of each fact, in the order given."""
+    @property
+    def segment(self) -> bytes | None:
+        """All usage of the commit, packed; None when nothing was staged."""
+    @property
+    def segment_no(self) -> int:
+        """1, 2, 3, … without gaps; 0 when `segment` is None."""
+    @property
+    def usage_events(self) -> int: ...
+
+@final
+class Core:
+    """Usage of one partition: index of seen events, stream heads, usage windows. Safe to share between threads."""
+
+    def __new__(cls, secret: bytes, max_batch: int = 100) -> Core:
+        """secret: 16 bytes, fixed for the life of the data. max_batch: most events in one batch body."""
+    @staticmethod
+    def restore(secret: bytes, snapshot: bytes, max_batch: int = 100) -> Core:
+        """The core that wrote `snapshot`. Raises CorruptionError when it is damaged or of another secret."""
+
+    # Usage in, commits out.
+    def ingest(self, org: bytes, body: bytes, single: bool, now_us: int) -> Ingest:
+        """Parse, validate, de-duplicate and stage one body, all or nothing (events.md §2-§4).
+
+        single: `POST /events` (`{"event":{…}}`), else `POST /events/batch` (`{"events":[…]}`).
+        now_us: reception time; default of `timestamp`, and `created_at`.
+        """
+    def seal(self, recorded_at_us: int, facts: Sequence[tuple[bytes, str, bytes]]) -> Sealed:
+        """Close the open batch and prepare its commit. facts: (stream_id, topic, body) in order, before the usage.
+
+        Follow it by `confirm` or `rollback`; a second `seal` before that raises RuntimeError.
+        """
+    def confirm(self) -> None:
+        """The sealed batch is stored: heads advance, its events are folded into the open windows."""
+    def rollback(self) -> None:
+        """The sealed batch was not stored: it leaves no trace."""
+
+    # Registry, fed by the events of plans and subscriptions.
+    def put_plan(self, plan_key: bytes, charges: Sequence[tuple[bytes, str, str, str | None]]) -> None:
+        """Register one plan version; immutable. charges: (charge_id, metric_code, aggregation_type, field_name).
+
+        aggregation_type: `count_agg` or `sum_agg` (needs field_name); another raises ValueError.
+        """
+    def put_subscription(
+        self,
+        subscription_id: bytes,
+        org: bytes,
+        external_id: str,
+        stream_id: bytes,
+        plan_key: bytes,
+        started_at_us: int,
+        terminated_at_us: int | None,
+    ) -> None:
+        """Insert or update. Only plan and instants may change; windows that a change touches become incomplete.
+
+        An event belongs to it when trunc_ms(started_at) ≤ timestamp < trunc_ms(terminated_at) (events.md §5, §6).
+        """
+    def open_window(self, subscription_id: bytes, from_us: int, to_us: int) -> bool:
+        """Register the half-open window [trunc_ms(from), trunc_ms(to)). True = complete.
+
+        False: feed `needed_segments` to `fold_window`. Asking again answers whether it is complete by now.
+        """
+    def needed_segments(self, subscription_id: bytes) -> list[int]:
+        """Ascending numbers of the segments that may hold events of this subscription."""
+    def fold_window(
+        self, subscription_id: bytes, from_us: int, to_us: int, segments: Sequence[bytes]
+    ) -> bool:
+        """Complete a registered window from the log; segments committed since its opening may be among them.
+
+        False: the subscription or window changed meanwhile; ask for `needed_segments` and try again.
+        A needed segment that is not given raises ValueError.
+        """
+    def close_window(self, subscription_id: bytes, from_us: int, to_us: int) -> None:
+        """Forget a window; unknown ones are fine."""
+    def read_window(
+        self, subscription_id: bytes, from_us: int, to_us: int
+    ) -> list[tuple[bytes, str, int]] | None:
+        """(charge_id, units, events_count) per charge in plan order; None = not registered or not complete.
+
+        units: plain decimal, no exponent, no trailing zeros.
+        """
+
+    # Recovery: feed the log in order.
+    def apply_fact(self, stream_id: bytes, version: int, hash: bytes) -> None: ...
+    def apply_facts(self, entries: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """(stream_id, version, hash) in log order. A version that is not the next one raises CorruptionError."""
+    def apply_segment(self, segment: bytes) -> None:
+        """Heads, index, fingerprints and windows as if it had been confirmed here."""
+    def apply_commit(self, seq: int, hash: bytes) -> None: ...
+    def snapshot(self) -> bytes:
+        """Everything committed, in one piece; staged usage is not part of it."""
+
+    # Looking in.
+    def head(self, stream_id: bytes) -> tuple[int, bytes]:
+        """(version, hash) of the newest committed entry; (0, 32 zero bytes) for an unknown stream."""
+    def segments_of(self, org: bytes, external_subscription_id: str) -> list[int]:
+        """Ascending numbers of the segments that may hold events of this external subscription id."""
+    def all_segments(self) -> int:
+        """How many segments are committed; their numbers are 1 … this."""
+    def stats(self) -> dict[str, int]:
+        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, windows, subscriptions, streams."""
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes of usage waiting for their commit, the sealed batch included; for back-pressure."""
+    @property
+    def open_batch(self) -> int:
+        """Number of the batch that `ingest` fills now."""
+    @property
+    def commit_seq(self) -> int: ...
+    @property
+    def commit_hash(self) -> bytes: ...
+
+@final
+class ChainVerifier:
+    """Recomputes every hash of a log from its first entry; any difference raises CorruptionError."""
+
+    def __new__(cls) -> ChainVerifier: ...
+    def feed_fact(self, stream_id: bytes, version: int, topic: str, body: bytes, hash: bytes) -> None: ...
+    def feed_segment(self, segment: bytes) -> None: ...
+    def feed_commit(self, recorded_at_us: int, hash: bytes) -> None:
+        """Ends a commit: everything fed since the last one belongs to it."""
+    def head(self, stream_id: bytes) -> tuple[int, bytes]: ...
+    @property
+    def commit_seq(self) -> int: ...
+    @property
+    def commit_hash(self) -> bytes: ...
+    @property
+    def usage_events(self) -> int: ...
+
+@final
+class EventScan:
+    """Filters the stored events of one organization, newest timestamp first, then transaction_id (events.md §8, §9)."""
+
+    def __new__(
+        cls,
+        org: bytes,
+        *,
+        code: str | None = None,
+        external_subscription_id: str | None = None,
+        transaction_id: str | None = None,
+        from_us: int | None = None,
+        to_us: int | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> EventScan:
+        """from_us, to_us: inclusive bounds of the timestamp. Keeps only the best offset + limit events."""
+    def feed(self, segment: bytes) -> None: ...
+    def finish(self) -> tuple[int, bytes]:
+        """(number of all matches, JSON array of the page's event objects)."""

@@ -1,0 +1,128 @@
+"""Which subscriptions there are, by external id and by plan, and what metering must know of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain import events as e
+from lago_engine.domain import ids
+from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.timezones import micros
+from lago_engine.metering import Meter, MeteredCharge, MeteredSubscription
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription that started: who has it, on which plan, and from when to when."""
+
+    id: UUID
+    organization_id: UUID
+    customer_id: UUID
+    external_id: str
+    plan_id: UUID
+    started_at: datetime
+    terminated_at: datetime | None
+
+
+class Directory:
+    """Folded from committed events; feeds the metering registry as it goes."""
+
+    def __init__(self, meter: Meter, entries: tuple[Entry, ...] = ()) -> None:
+        self._meter = meter
+        self._entries: dict[UUID, Entry] = {}
+        self._by_external_id: dict[tuple[UUID, str], list[UUID]] = {}
+        self._by_plan: dict[UUID, set[UUID]] = {}
+        for entry in entries:
+            self._index(entry)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything, for a snapshot."""
+        return tuple(self._entries.values())
+
+    def active_owner(self, organization_id: UUID, external_id: str) -> UUID | None:
+        """The customer that has this external id active."""
+        for subscription_id in self._by_external_id.get((organization_id, external_id), ()):
+            entry = self._entries[subscription_id]
+            if entry.terminated_at is None:
+                return entry.customer_id
+        return None
+
+    def latest_owner(self, organization_id: UUID, external_id: str) -> UUID | None:
+        """The customer that started a subscription with this external id last."""
+        found = [
+            self._entries[subscription_id]
+            for subscription_id in self._by_external_id.get((organization_id, external_id), ())
+        ]
+        return max(found, key=lambda entry: entry.started_at).customer_id if found else None
+
+    def apply(self, event: e.DomainEvent, state: OrganizationState) -> None:
+        """A committed event; `state` is the organization right after it."""
+        if isinstance(event, e.PlanCreated | e.PlanUpdated):
+            self._put_plan(event.plan, state)
+            for subscription_id in sorted(self._by_plan.get(event.plan.id, ())):
+                self._put_subscription(self._entries[subscription_id], event.plan)
+        elif isinstance(
+            event, e.SubscriptionCreated | e.SubscriptionStarted | e.SubscriptionTerminated
+        ):
+            self._subscription(event.customer.id, event.subscription, state)
+
+    def _subscription(
+        self, customer_id: UUID, subscription: Subscription, state: OrganizationState
+    ) -> None:
+        if subscription.started_at is None:
+            return
+        entry = Entry(
+            id=subscription.id,
+            organization_id=state.organization.id,
+            customer_id=customer_id,
+            external_id=subscription.external_id,
+            plan_id=subscription.plan_id,
+            started_at=subscription.started_at,
+            terminated_at=subscription.terminated_at,
+        )
+        self._index(entry)
+        self._put_subscription(entry, state.plans_by_id[entry.plan_id])
+
+    def _index(self, entry: Entry) -> None:
+        if entry.id not in self._entries:
+            key = entry.organization_id, entry.external_id
+            self._by_external_id.setdefault(key, []).append(entry.id)
+            self._by_plan.setdefault(entry.plan_id, set()).add(entry.id)
+        self._entries[entry.id] = entry
+
+    def _put_plan(self, plan: Plan, state: OrganizationState) -> None:
+        charges = []
+        for charge in plan.charges:
+            metric = state.metrics_by_id[charge.billable_metric_id]
+            charges.append(
+                MeteredCharge(
+                    charge_id=charge.id,
+                    metric_code=metric.code,
+                    aggregation_type=metric.aggregation_type,
+                    field_name=metric.field_name,
+                )
+            )
+        self._meter.put_plan(plan_key(plan), charges)
+
+    def _put_subscription(self, entry: Entry, plan: Plan) -> None:
+        ended = entry.terminated_at
+        self._meter.put_subscription(
+            MeteredSubscription(
+                subscription_id=entry.id,
+                organization_id=entry.organization_id,
+                external_id=entry.external_id,
+                stream_id=entry.customer_id,
+                plan_key=plan_key(plan),
+                started_at_us=micros(entry.started_at),
+                terminated_at_us=None if ended is None else micros(ended),
+            )
+        )
+
+
+def plan_key(plan: Plan) -> UUID:
+    """What metering knows one version of a plan by."""
+    return ids.derive(plan.id, plan.version)

@@ -1,0 +1,47 @@
+"""Commands waiting for the next tick; bounded, so that a flood is refused instead of queued."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
+from lago_engine.domain.customer.decision import Recorded
+from lago_engine.domain.events import DomainEvent
+from lago_engine.errors import UnavailableError
+
+Command = OrganizationCommand | CustomerCommand
+
+
+class Waiting(msgspec.Struct, eq=False):
+    """A command, who sent it, and where its answer goes."""
+
+    command: Command
+    actor: str
+    correlation_id: str
+    answer: asyncio.Future[Sequence[DomainEvent]]
+    recorded: Sequence[Recorded] = ()
+
+
+class Mailbox:
+    """First in, first out, of at most `limit` commands."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: deque[Waiting] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, waiting: Waiting) -> None:
+        """Add a command; a full mailbox refuses it with 429."""
+        if len(self._waiting) >= self._limit:
+            raise UnavailableError("too many commands are waiting", status=429, retry_after_s=1)
+        self._waiting.append(waiting)
+
+    def take(self, limit: int) -> list[Waiting]:
+        """Up to `limit` commands, oldest first."""
+        return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]

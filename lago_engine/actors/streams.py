@@ -1,0 +1,43 @@
+"""Which stream a fact belongs to: the customer's, or that of the organization's item it is about."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from lago_engine.domain import events as e
+
+
+def stream_of(event: e.DomainEvent, owner_id: UUID) -> UUID:
+    """`owner_id`: the customer the fact was decided for, or the organization."""
+    match event:
+        case e.BillableMetricCreated() | e.BillableMetricUpdated() | e.BillableMetricDeleted():
+            return event.metric.id
+        case e.TaxCreated() | e.TaxUpdated() | e.TaxDeleted():
+            return event.tax.id
+        case e.PlanCreated() | e.PlanUpdated() | e.PlanDeleted():
+            return event.plan.id
+        case e.WebhookEndpointCreated() | e.WebhookEndpointUpdated() | e.WebhookEndpointDeleted():
+            return event.endpoint.id
+        case e.PaymentConnectionSet():
+            return event.connection.id
+        case _:
+            return owner_id
+
+
+CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
+    e.CustomerCreated,
+    e.CustomerUpdated,
+    e.SubscriptionCreated,
+    e.SubscriptionStarted,
+    e.SubscriptionTerminated,
+    e.SubscriptionCanceled,
+    e.InvoiceDrafted,
+    e.InvoiceRefreshed,
+    e.InvoiceFinalized,
+    e.InvoiceClosed,
+    e.InvoiceVoided,
+    e.InvoicePaymentOverdue,
+    e.PaymentRequested,
+    e.PaymentRecorded,
+    e.PaymentStatusChanged,
+)

@@ -1,0 +1,61 @@
+"""Usage windows for decisions: read in memory, folded again from the log when they are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from lago_engine.domain.customer.decision import ChargeUsage
+from lago_engine.domain.customer.windows import UsageWindow
+from lago_engine.domain.timezones import micros, to_exclusive
+from lago_engine.metering import Meter, Window
+from lago_engine.store.port import Store
+
+
+class WindowNotReady(Exception):
+    """A decision asked for a window that must be folded from the log first; the decision is repeated."""
+
+    def __init__(self, window: UsageWindow) -> None:
+        super().__init__(window)
+        self.window = window
+
+
+class UsageWindows:
+    """The usage windows of one partition."""
+
+    def __init__(self, meter: Meter, store: Store) -> None:
+        self._meter = meter
+        self._store = store
+
+    def read(
+        self, subscription_id: UUID, start: datetime, end: datetime
+    ) -> Mapping[UUID, ChargeUsage]:
+        """Usage per charge in [start, end], both inclusive; `UsageReader` of decisions."""
+        totals = self._meter.read_window(_window((subscription_id, start, end)))
+        if totals is None:
+            raise WindowNotReady((subscription_id, start, end))
+        return {total.charge_id: ChargeUsage(total.units, total.events_count) for total in totals}
+
+    def open(self, windows: Iterable[UsageWindow]) -> None:
+        """Keep these windows folded from now on."""
+        for window in windows:
+            self._meter.open_window(_window(window))
+
+    def close(self, windows: Iterable[UsageWindow]) -> None:
+        """Nobody needs these windows any more."""
+        for window in windows:
+            self._meter.close_window(_window(window))
+
+    def fold(self, window: UsageWindow) -> None:
+        """Complete a window from the log; blocks on reading its segments."""
+        metered = _window(window)
+        while not self._meter.open_window(metered):
+            numbers = self._meter.needed_segments(metered.subscription_id)
+            if self._meter.fold_window(metered, self._store.read_segments(numbers)):
+                return
+
+
+def _window(window: UsageWindow) -> Window:
+    subscription_id, start, end = window
+    return Window(subscription_id, micros(start), micros(to_exclusive(end)))

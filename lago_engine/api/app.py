@@ -1,0 +1,161 @@
+"""The HTTP API: routes, and the one place where failures become answers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import CollectorRegistry
+
+from lago_engine.api import (
+    billable_metrics,
+    customers,
+    events,
+    fees,
+    files,
+    health,
+    invoices,
+    organizations,
+    payment_providers,
+    payments,
+    plans,
+    subscriptions,
+    taxes,
+    test_clock,
+    test_organizations,
+    test_parties,
+    usage,
+    webhook_endpoints,
+    webhooks,
+)
+from lago_engine.api.answers import error_answer, http_error_answer, lago_error_answer
+from lago_engine.api.call import ENGINE, PROVIDERS, READERS, SETTINGS
+from lago_engine.api.engine import Engine
+from lago_engine.api.routes import Route, add_routes
+from lago_engine.api.settings import ApiSettings
+from lago_engine.errors import ConflictError, DomainError, UnavailableError
+from lago_engine.payments import ProviderRegistry
+
+BASE_PATH = "/api/v1"
+READER_THREADS = 4
+
+log = structlog.get_logger(__name__)
+
+RESOURCES = (
+    billable_metrics,
+    customers,
+    events,
+    fees,
+    invoices,
+    organizations,
+    payment_providers,
+    payments,
+    plans,
+    subscriptions,
+    taxes,
+    usage,
+    webhook_endpoints,
+    webhooks,
+)
+SANDBOX = (test_clock, test_organizations, test_parties)
+
+NOT_BUILT = (
+    ("POST", "/billable_metrics/evaluate_expression"),
+    ("DELETE", "/customers/{external_id}"),
+    ("POST", "/events/estimate_fees"),
+    ("POST", "/events/estimate_instant_fees"),
+    ("POST", "/events/batch_estimate_instant_fees"),
+    ("PUT", "/fees/{lago_id}"),
+    ("PATCH", "/fees/{lago_id}"),
+    ("DELETE", "/fees/{lago_id}"),
+    ("POST", "/invoices"),
+    ("POST", "/invoices/preview"),
+    ("PUT", "/invoices/{lago_id}"),
+    ("PATCH", "/invoices/{lago_id}"),
+    ("DELETE", "/invoices/{lago_id}"),
+    ("PUT", "/subscriptions/{external_id}"),
+    ("PATCH", "/subscriptions/{external_id}"),
+)
+"""Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
+
+USAGE_PATHS = frozenset({f"{BASE_PATH}/events", f"{BASE_PATH}/events/batch"})
+
+
+def create_app(
+    engine: Engine,
+    settings: ApiSettings,
+    *,
+    providers: ProviderRegistry,
+    metrics: CollectorRegistry,
+) -> web.Application:
+    """The API over one partition, which somebody else starts and stops."""
+    app = web.Application(middlewares=[edge], client_max_size=settings.client_max_size)
+    app[ENGINE] = engine
+    app[SETTINGS] = settings
+    app[PROVIDERS] = providers
+    app[health.METRICS] = metrics
+    app[health.STOPPING] = asyncio.Event()
+    app.cleanup_ctx.append(reader_threads)
+    app.on_shutdown.append(announce_shutdown)
+    for resource in RESOURCES:
+        add_routes(app, BASE_PATH, resource.ROUTES)
+    for sandboxed in SANDBOX if settings.sandbox else ():
+        add_routes(app, BASE_PATH, sandboxed.ROUTES)
+    add_routes(app, BASE_PATH, (Route(method, path, not_built) for method, path in NOT_BUILT))
+    for routes in (files.ROUTES, health.ROUTES, webhooks.INBOUND):
+        add_routes(app, "", routes)
+    return app
+
+
+async def reader_threads(app: web.Application) -> AsyncIterator[None]:
+    """Threads for reads of the store, while the app runs."""
+    with ThreadPoolExecutor(READER_THREADS, thread_name_prefix="api-reader") as readers:
+        app[READERS] = readers
+        yield
+
+
+async def announce_shutdown(app: web.Application) -> None:
+    app[health.STOPPING].set()
+
+
+async def not_built(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every request passes here once: failures become answers, and the log gets its line."""
+    started = perf_counter()
+    response = await answered(request, handler)
+    # Usage arrives by the thousand; its lines are for debugging only.
+    is_usage = request.method == "POST" and request.path in USAGE_PATHS
+    (log.debug if is_usage else log.info)(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status,
+        duration_ms=round((perf_counter() - started) * 1000, 1),
+    )
+    return response
+
+
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer, or that to what it raised."""
+    try:
+        return await handler(request)
+    except (DomainError, UnavailableError, ConflictError) as error:
+        return lago_error_answer(error)
+    except web.HTTPException as error:
+        return http_error_answer(error)
+    except web.RequestPayloadError:
+        return error_answer(400)
+    except Exception:  # The edge: a defect costs its own request only.
+        correlation_id = secrets.token_hex(8)
+        log.exception("request_failed", path=request.path, correlation_id=correlation_id)
+        return error_answer(500, correlation_id=correlation_id)

@@ -1,0 +1,110 @@
+"""What the HTTP API asks of the engine: the port between requests and one partition.
+
+`lago_engine.engine.Engine` has this shape. Nothing here knows of HTTP, and the API knows nothing of
+actors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
+from lago_engine.domain.customer.payments import PaymentOutcome
+from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.events import DomainEvent
+from lago_engine.store.port import Store
+
+
+class IngestAnswer(Protocol):
+    """The finished answer to a body of usage events; `body` is the whole JSON."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Engine(Protocol):
+    """One partition. Every call may raise UnavailableError; commands raise DomainError as well."""
+
+    @property
+    def store(self) -> Store:
+        """Documents and deliveries, for reading from any thread."""
+
+    def authenticate(self, key: str) -> UUID | None:
+        """The organization of a live API key."""
+
+    def organization(self, organization_id: UUID) -> OrganizationState: ...
+
+    def now(self, organization_id: UUID) -> datetime:
+        """The organization's clock."""
+
+    async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None: ...
+
+    async def execute(
+        self, command: OrganizationCommand | CustomerCommand, *, actor: str
+    ) -> Sequence[DomainEvent]:
+        """What the command made happen. At return it is durable and its documents can be read."""
+
+    async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
+        """Store one body of usage events; the answer may be sent at once."""
+
+    async def scan_events(
+        self,
+        organization_id: UUID,
+        *,
+        code: str | None,
+        external_subscription_id: str | None,
+        transaction_id: str | None,
+        from_us: int | None,
+        to_us: int | None,
+        offset: int,
+        limit: int,
+    ) -> tuple[int, bytes]:
+        """How many stored usage events match, and the page of them as a JSON array."""
+
+    async def current_usage(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        external_subscription_id: str,
+        *,
+        apply_taxes: bool,
+        charge_filter: Mapping[str, str] | None,
+    ) -> Mapping[str, Any]:
+        """The `customer_usage` object of the running period."""
+
+    async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
+        """The document of a finalized or voided invoice. Raises NotFound."""
+
+    async def provider_webhook(
+        self,
+        provider: str,
+        organization_id: UUID,
+        code: str | None,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> int:
+        """Take in what a payment provider posted; the HTTP status it is answered with."""
+
+    async def report_payment(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        payment_id: UUID,
+        outcome: PaymentOutcome,
+    ) -> None:
+        """A provider's news about one payment."""
+
+    async def settle(self, organization_id: UUID) -> None:
+        """Return when everything that earlier commands set off has happened."""
+
+    async def run_tasks(self, organization_id: UUID, tasks: Sequence[str]) -> None:
+        """Do what is due now, only the named tasks, in this order."""
+
+    async def advance(self, organization_id: UUID, to: datetime) -> Mapping[str, int]:
+        """Move a virtual clock forward through everything due; what happened, counted by kind."""

@@ -1,0 +1,247 @@
+"""`/invoices` (invoices §2, §8, §11, §14; filters: api_conventions §3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+from uuid import UUID
+
+from aiohttp import web
+
+from lago_engine.api import filters
+from lago_engine.api.answers import empty, json_answer, list_answer, object_answer
+from lago_engine.api.call import NEWEST_FIRST, Call, event_of
+from lago_engine.api.files import invoice_file_url
+from lago_engine.api.filters import Condition
+from lago_engine.api.params import Params, meta
+from lago_engine.api.routes import get, post, put
+from lago_engine.domain import ids
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.commands import FinalizeInvoice, RefreshInvoice, RetryPayment, VoidInvoice
+from lago_engine.domain.events import InvoiceClosed
+from lago_engine.domain.invoicing.model import PaymentStatus
+from lago_engine.domain.money import CURRENCIES
+from lago_engine.errors import NotFound
+from lago_engine.projecting.presenting import present_invoice, subscription_ids
+from lago_engine.projecting.wire import Members, members, read_string, without
+from lago_engine.store.query import AnyOf, Filter, Query
+
+KIND = "invoice"
+
+STATUSES = ("draft", "finalized", "voided", "failed", "pending")
+HIDDEN_STATUSES = ("open", "closed", "generating")
+"""Listed for test organizations when asked for (test_clocks §7)."""
+
+INVOICE_TYPES = (
+    "subscription", "add_on", "credit", "one_off", "advance_charges", "progressive_billing",
+)  # fmt: skip
+SETTLEMENTS = {
+    "payment": "total_paid_amount_cents",
+    "credit_note": "total_offsetted_credit_note_amount_cents",
+}
+SEARCHED = (
+    "number",
+    "customer.name",
+    "customer.firstname",
+    "customer.lastname",
+    "customer.external_id",
+    "customer.email",
+)
+
+LISTED = ("customer", "metadata", "applied_taxes")
+"""The sections that items of a list keep."""
+DETAILS = (
+    "subscriptions",
+    "billing_periods",
+    "fees",
+    "credits",
+    "error_details",
+    "applied_invoice_custom_sections",
+)
+
+
+# --- lists -------------------------------------------------------------------------------------
+
+
+async def index(call: Call) -> web.Response:
+    return await answer_invoices(call)
+
+
+async def answer_invoices(call: Call, *, parent: str | None = None) -> web.Response:
+    """A page of invoices, of one customer when `parent` names one."""
+    page = call.params.page
+    query = Query(
+        filters=tuple(invoice_filters(call.params, call.organization)),
+        parent=parent,
+        order=NEWEST_FIRST,
+        offset=page.offset,
+        limit=page.size,
+    )
+    bodies, total = await call.page(KIND, query)
+    items = [with_file(call, without(members(body), "_", *DETAILS)) for body in bodies]
+    return list_answer("invoices", items, meta(page, total))
+
+
+def invoice_filters(params: Params, organization: OrganizationState) -> Iterator[Condition]:
+    """The filters of `GET /invoices`."""
+    customer = params.text("external_customer_id", "customer_external_id")
+    yield from filters.equals("customer.external_id", customer)
+    yield from filters.billing_entities(params, organization)
+    yield from filters.equals("currency", params.choice("currency", among=CURRENCIES))
+    yield from filters.equals("invoice_type", params.choice("invoice_type", among=INVOICE_TYPES))
+    yield from _statuses(params, organization)
+    yield from _amounts_and_dates(params)
+    yield from _payments(params)
+    yield from filters.equals("self_billed", params.flag("self_billed"))
+    if (number := params.text("purchase_order_number")) is not None:
+        yield Filter("purchase_order_number", "eq_ci", number)
+    yield from filters.metadata(params.members("metadata"))
+    if (term := params.text("search_term")) is not None:
+        yield AnyOf((Filter(SEARCHED, "contains_ci", term), Filter("lago_id", "eq", term.lower())))
+
+
+def _statuses(params: Params, organization: OrganizationState) -> Iterator[Condition]:
+    known = STATUSES + (HIDDEN_STATUSES if organization.organization.test else ())
+    yield from filters.one_of("status", params.choices("status", "statuses", among=known))
+    known = get_args(PaymentStatus)
+    statuses = params.choices("payment_status", "payment_statuses", among=known)
+    yield from filters.one_of("payment_status", statuses)
+
+
+def _amounts_and_dates(params: Params) -> Iterator[Condition]:
+    for name, op in filters.BOUNDS:
+        amount = params.integer(f"amount_{name}")
+        if amount is not None:
+            yield Filter("total_amount_cents", op, amount)
+        day = params.day(f"issuing_date_{name}")
+        if day is not None:
+            yield Filter("issuing_date", op, day.isoformat())
+
+
+def _payments(params: Params) -> Iterator[Condition]:
+    yield from filters.equals("payment_overdue", params.flag("payment_overdue"))
+    yield from filters.is_set("payment_dispute_lost_at", params.flag("payment_dispute_lost"))
+    partially = params.flag("partially_paid")
+    if partially:
+        yield Filter("total_paid_amount_cents", "gt", 0)
+        yield Filter("total_due_amount_cents", "gt", 0)
+    elif partially is False:
+        yield AnyOf(
+            (Filter("total_paid_amount_cents", "le", 0), Filter("total_due_amount_cents", "le", 0))
+        )
+    settled_by = params.choices("settlements", among=SETTLEMENTS)
+    if settled_by:
+        yield AnyOf(tuple(Filter(SETTLEMENTS[each], "gt", 0) for each in settled_by))
+
+
+# --- one invoice -------------------------------------------------------------------------------
+
+
+async def show(call: Call) -> web.Response:
+    return await answer_invoice(call, call.uuid("lago_id", KIND))
+
+
+async def answer_invoice(call: Call, invoice_id: UUID) -> web.Response:
+    """One invoice with all its sections."""
+    return object_answer(KIND, await whole_invoice(call, await call.stored(KIND, str(invoice_id))))
+
+
+async def whole_invoice(call: Call, body: bytes) -> Members:
+    """A stored invoice as clients see it now."""
+    shown = [await call.stored("subscription", key) for key in subscription_ids(body)]
+    return with_file(call, present_invoice(body, shown, call.organization, call.now))
+
+
+def with_file(call: Call, invoice: Members) -> Members:
+    """The invoice with the address of its PDF, which exists from finalization on."""
+    if read_string(invoice["status"]) in ("finalized", "voided"):
+        invoice_id = UUID(read_string(invoice["lago_id"]))
+        url = invoice_file_url(call.request, call.organization_id, invoice_id)
+        invoice["file_url"] = url
+    return invoice
+
+
+async def owner_of(call: Call, invoice_id: UUID) -> UUID:
+    """The customer of an invoice, by id. Raises NotFound."""
+    return _owner(call, await call.stored(KIND, str(invoice_id)))
+
+
+def _owner(call: Call, body: bytes) -> UUID:
+    customer = members(members(body)["customer"])
+    return ids.customer_id(call.organization_id, read_string(customer["external_id"]))
+
+
+async def refresh(call: Call) -> web.Response:
+    invoice_id = call.uuid("lago_id", KIND)
+    await call.execute(
+        RefreshInvoice(
+            organization_id=call.organization_id,
+            customer_id=await owner_of(call, invoice_id),
+            invoice_id=invoice_id,
+        )
+    )
+    return await answer_invoice(call, invoice_id)
+
+
+async def finalize(call: Call) -> web.Response:
+    invoice_id = call.uuid("lago_id", KIND)
+    draft = await call.stored(KIND, str(invoice_id))
+    events = await call.execute(
+        FinalizeInvoice(
+            organization_id=call.organization_id,
+            customer_id=_owner(call, draft),
+            invoice_id=invoice_id,
+        )
+    )
+    if event_of(events, InvoiceClosed) is not None:
+        # An invoice of zero that the settings skip is hidden from now on; this answer is its last.
+        return object_answer(KIND, await whole_invoice(call, draft) | {"status": "closed"})
+    return await answer_invoice(call, invoice_id)
+
+
+async def void(call: Call) -> web.Response:
+    invoice_id, given = call.uuid("lago_id", KIND), await call.body()
+    await call.execute(
+        VoidInvoice(
+            organization_id=call.organization_id,
+            customer_id=await owner_of(call, invoice_id),
+            invoice_id=invoice_id,
+            input=given,
+        )
+    )
+    return await answer_invoice(call, invoice_id)
+
+
+async def retry_payment(call: Call) -> web.Response:
+    invoice_id, given = call.uuid("lago_id", KIND), await call.body()
+    await call.execute(
+        RetryPayment(
+            organization_id=call.organization_id,
+            customer_id=await owner_of(call, invoice_id),
+            invoice_id=invoice_id,
+            input=given,
+        )
+    )
+    return empty()
+
+
+async def download(call: Call) -> web.Response:
+    """The invoice without sections, with the address of a PDF that is ready."""
+    invoice_id = call.uuid("lago_id", KIND)
+    invoice = without(members(await call.stored(KIND, str(invoice_id))), "_", *LISTED, *DETAILS)
+    if read_string(invoice["status"]) != "finalized":
+        raise NotFound(KIND)
+    await call.engine.invoice_pdf(call.organization_id, invoice_id)
+    return json_answer({KIND: with_file(call, invoice)})
+
+
+ROUTES = (
+    get("/invoices", index),
+    get("/invoices/{lago_id}", show),
+    put("/invoices/{lago_id}/refresh", refresh),
+    put("/invoices/{lago_id}/finalize", finalize),
+    post("/invoices/{lago_id}/void", void),
+    post("/invoices/{lago_id}/retry_payment", retry_payment),
+    post("/invoices/{lago_id}/download", download),
+    post("/invoices/{lago_id}/download_pdf", download),
+)

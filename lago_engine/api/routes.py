@@ -1,0 +1,62 @@
+"""Tables of routes, and how a handler of a `Call` becomes one of aiohttp."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+from aiohttp import web
+
+from lago_engine.api.call import Call
+
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CallHandler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+class Route(NamedTuple):
+    """A method and a path; `{name}` in the path stands for anything but a slash."""
+
+    method: str
+    path: str
+    handler: RequestHandler
+
+
+def authenticated(handler: CallHandler) -> RequestHandler:
+    """The handler behind an API key; without one the answer is 401."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return await handler(Call(request))
+
+    return serve
+
+
+def get(path: str, handler: CallHandler) -> Route:
+    return Route("GET", path, authenticated(handler))
+
+
+def post(path: str, handler: CallHandler) -> Route:
+    return Route("POST", path, authenticated(handler))
+
+
+def put(path: str, handler: CallHandler) -> Route:
+    return Route("PUT", path, authenticated(handler))
+
+
+def delete(path: str, handler: CallHandler) -> Route:
+    return Route("DELETE", path, authenticated(handler))
+
+
+def update(path: str, handler: CallHandler) -> tuple[Route, Route]:
+    """An update, which `PUT` and `PATCH` both mean."""
+    return put(path, handler), Route("PATCH", path, authenticated(handler))
+
+
+def add_routes(app: web.Application, prefix: str, routes: Iterable[Route]) -> None:
+    """Register routes under a prefix; a `GET` answers `HEAD` too."""
+    for route in routes:
+        path = prefix + re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", route.path)
+        if route.method == "GET":
+            app.router.add_get(path, route.handler)
+        else:
+            app.router.add_route(route.method, path, route.handler)

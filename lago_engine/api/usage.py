@@ -1,0 +1,44 @@
+"""`/customers/{external_id}/current_usage` (metrics §11.1)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from lago_engine.api.answers import object_answer
+from lago_engine.api.call import Call
+from lago_engine.api.params import Params
+from lago_engine.api.routes import get
+from lago_engine.errors import NotAllowed
+
+CHARGE_FILTERS = (
+    ("charge_id", "filter_by_charge_id"),
+    ("charge_code", "filter_by_charge_code"),
+    ("billable_metric_code", "filter_by_metric_code"),
+)
+"""Each with its alias; of several the first one given counts."""
+
+
+async def current_usage(call: Call) -> web.Response:
+    params = call.params
+    if params.flag("full_usage"):
+        raise NotAllowed("full_usage_not_allowed")
+    usage = await call.engine.current_usage(
+        call.organization_id,
+        call.path("external_id"),
+        params.text("external_subscription_id") or "",
+        apply_taxes=params.flag("apply_taxes") is not False,
+        charge_filter=charge_filter(params),
+    )
+    return object_answer("customer_usage", usage)
+
+
+def charge_filter(params: Params) -> dict[str, str] | None:
+    """Which charges are asked for: one of the names of CHARGE_FILTERS and its value."""
+    for name, alias in CHARGE_FILTERS:
+        value = params.text(name, alias)
+        if value is not None:
+            return {name: value}
+    return None
+
+
+ROUTES = (get("/customers/{external_id}/current_usage", current_usage),)

@@ -1,0 +1,55 @@
+"""Every decision about an organization and its catalog, by command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from lago_engine.domain import commands
+from lago_engine.domain.catalog import (
+    decide_connections,
+    decide_metrics,
+    decide_plans,
+    decide_taxes,
+    decide_webhooks,
+)
+from lago_engine.domain.catalog import decide_organization as organizations
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.events import DomainEvent
+from lago_engine.errors import NotFound, ValidationFailed
+
+_DECISIONS: Final[Mapping[type[commands.OrganizationCommand], Callable[..., list[DomainEvent]]]] = {
+    commands.UpdateOrganization: organizations.update_organization,
+    commands.SetClock: organizations.set_clock,
+    commands.CreateWebhookEndpoint: decide_webhooks.create_endpoint,
+    commands.UpdateWebhookEndpoint: decide_webhooks.update_endpoint,
+    commands.DeleteWebhookEndpoint: decide_webhooks.delete_endpoint,
+    commands.ConnectPaymentProvider: decide_connections.connect_provider,
+    commands.CreateBillableMetric: decide_metrics.create_metric,
+    commands.UpdateBillableMetric: decide_metrics.update_metric,
+    commands.DeleteBillableMetric: decide_metrics.delete_metric,
+    commands.CreateTax: decide_taxes.create_tax,
+    commands.UpdateTax: decide_taxes.update_tax,
+    commands.DeleteTax: decide_taxes.delete_tax,
+    commands.CreatePlan: decide_plans.create_plan,
+    commands.UpdatePlan: decide_plans.update_plan,
+    commands.DeletePlan: decide_plans.delete_plan,
+}
+
+
+def decide_organization(
+    state: OrganizationState | None, command: commands.OrganizationCommand, *, now: datetime
+) -> list[DomainEvent]:
+    """The facts that follow from `command`; raises a DomainError when it is refused.
+
+    state: None only for an organization that does not exist yet. now: the organization's clock.
+    """
+    if isinstance(command, commands.CreateOrganization):
+        if state is not None:
+            raise ValidationFailed.of("id", "value_already_exist")
+        return organizations.create_organization(command, now=now)
+    if state is None:
+        raise NotFound("organization")
+    assert state.organization.id == command.organization_id
+    return _DECISIONS[type(command)](state, command, now=now)

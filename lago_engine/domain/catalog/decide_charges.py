@@ -1,0 +1,228 @@
+"""The charges of a plan as a request gives them (charges §2-§4, plans §3.3, §5.4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
+from lago_engine.domain.catalog.references import NewIds, find_metric, find_tax_ids, uuid_or_none
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS, UNBUILT_CHARGE_MODELS
+from lago_engine.domain.validation import (
+    ALREADY_EXISTS,
+    INVALID,
+    MANDATORY,
+    NOT_SUPPORTED_YET,
+    Checker,
+)
+from lago_engine.errors import NotFound, ValidationFailed
+
+_GROUP_KEYS: Final = ("pricing_group_keys", "grouped_by", "presentation_group_keys")
+
+
+def require_charge_list(items: Sequence[Any], state: OrganizationState) -> None:
+    """Refuses items that are not objects, and metrics that do not exist, before anything else.
+
+    Raises NotFound `billable_metrics_not_found`; a charge without any metric is refused later.
+    """
+    for item in items:
+        if not isinstance(item, Mapping):
+            raise ValidationFailed.of("charges", INVALID)
+        metric_id = item.get("billable_metric_id")
+        if metric_id is not None and find_metric(state, metric_id) is None:
+            raise NotFound("billable_metrics")
+
+
+def replace_charges(
+    state: OrganizationState,
+    existing: Sequence[Charge],
+    items: Sequence[Mapping[str, Any]],
+    *,
+    attached: bool,
+    new_ids: NewIds,
+    now: datetime,
+) -> tuple[Charge, ...]:
+    """The charges of a plan after `items`, in their order.
+
+    An item with the id of an existing charge updates it, another one creates a charge; existing
+    charges that no item names are gone. attached: the plan has had a subscription.
+    """
+    by_id = {charge.id: charge for charge in existing}
+    matches = [by_id.get(key) if (key := uuid_or_none(item.get("id"))) else None for item in items]
+    kept = [charge for charge in matches if charge is not None]
+    if len({charge.id for charge in kept}) != len(kept):
+        raise ValidationFailed.of("charges", "value_is_duplicated")
+    codes = {charge.code for charge in kept}
+    result = []
+    for item, match in zip(items, matches, strict=True):
+        if match is None:
+            charge = _create(state, item, codes, new_ids, now)
+        else:
+            codes.discard(match.code)
+            charge = _update(state, match, item, codes, attached=attached)
+        codes.add(charge.code)
+        result.append(charge)
+    return tuple(result)
+
+
+def without_charges_of(plan: Plan, metric: BillableMetric) -> Plan:
+    """The plan at its next version without the metric's charges; the same plan if it has none."""
+    charges = tuple(charge for charge in plan.charges if charge.billable_metric_id != metric.id)
+    if len(charges) == len(plan.charges):
+        return plan
+    return msgspec.structs.replace(plan, version=plan.version + 1, charges=charges)
+
+
+def _create(
+    state: OrganizationState,
+    item: Mapping[str, Any],
+    codes: set[str],
+    new_ids: NewIds,
+    now: datetime,
+) -> Charge:
+    checker = Checker(item)
+    metric = _metric(checker, state)
+    code = _new_code(checker, metric, codes)
+    model = _charge_model(checker)
+    properties = _properties(checker, model, checker.mapping("properties") or {})
+    invoice_display_name = checker.text("invoice_display_name")
+    _check_terms(checker)
+    _refuse_unbuilt_parts(checker)
+    checker.raise_failures()
+    assert metric is not None, "a charge without a metric was refused"
+    return Charge(
+        id=new_ids.take("charge"),
+        code=code,
+        billable_metric_id=metric.id,
+        billable_metric_code=metric.code,
+        charge_model=model,
+        properties=properties,
+        created_at=now,
+        invoice_display_name=invoice_display_name,
+        tax_ids=find_tax_ids(state, checker.array("tax_codes") or []),
+    )
+
+
+def _update(
+    state: OrganizationState,
+    charge: Charge,
+    item: Mapping[str, Any],
+    codes: set[str],
+    *,
+    attached: bool,
+) -> Charge:
+    """Only what the item names changes; of an attached plan's charge the terms never do."""
+    checker = Checker(item)
+    changes = {} if attached else _changed_terms(checker, state, charge, codes)
+    if "properties" in item:
+        given = checker.values["properties"]
+        if given is None or isinstance(given, Mapping):
+            model = changes.get("charge_model", charge.charge_model)
+            changes["properties"] = _properties(checker, model, given or {})
+    changes |= checker.read_present({"invoice_display_name": Checker.text})
+    _refuse_unbuilt_parts(checker)
+    checker.raise_failures()
+    if (tax_codes := checker.array("tax_codes")) is not None:
+        changes["tax_ids"] = find_tax_ids(state, tax_codes)
+    return msgspec.structs.replace(charge, **changes)
+
+
+def _changed_terms(
+    checker: Checker, state: OrganizationState, charge: Charge, codes: set[str]
+) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if "billable_metric_id" in checker.values:
+        metric = _metric(checker, state)
+        if metric is not None:
+            changes |= {"billable_metric_id": metric.id, "billable_metric_code": metric.code}
+    if (code := checker.text("code")) and code.strip():
+        changes["code"] = _unique(checker, code, codes)
+    if "charge_model" in checker.values:
+        changes["charge_model"] = _charge_model(checker)
+    _check_terms(checker)
+    return changes
+
+
+def _metric(checker: Checker, state: OrganizationState) -> BillableMetric | None:
+    metric = find_metric(state, checker.scalar("billable_metric_id"))
+    if metric is None:
+        checker.fail("billable_metric", "relation_must_exist")
+    return metric
+
+
+def _charge_model(checker: Checker) -> Any:
+    model = checker.choice(
+        "charge_model", CHARGE_MODELS, missing=MANDATORY, later=UNBUILT_CHARGE_MODELS
+    )
+    if not checker.scalar("charge_model"):
+        checker.fail("charge_model", INVALID)
+    return model
+
+
+def _new_code(checker: Checker, metric: BillableMetric | None, codes: set[str]) -> str:
+    """The code given, else the metric's, numbered when it is taken (`api_calls_2`)."""
+    code = checker.text("code")
+    if code and code.strip():
+        return _unique(checker, code, codes)
+    if metric is None or metric.code not in codes:
+        return "" if metric is None else metric.code
+    numbered = re.compile(re.escape(metric.code) + "_([0-9]+)")
+    numbers = [int(match[1]) for taken in codes if (match := numbered.fullmatch(taken))]
+    return f"{metric.code}_{max(numbers, default=1) + 1}"
+
+
+def _unique(checker: Checker, code: str, codes: set[str]) -> str:
+    if code in codes:
+        checker.fail("code", ALREADY_EXISTS)
+    return code
+
+
+def _properties(
+    checker: Checker, model_name: str | None, given: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The properties to store: the model's keys of what was given, or its defaults for nothing."""
+    model = CHARGE_MODELS.get(model_name or "")
+    if model is None or not given:
+        return {} if model is None else dict(model.defaults)
+    for code in model.problems(given):
+        checker.fail("properties", code)
+    for key in _GROUP_KEYS:
+        _refuse_group_keys(checker, key, given.get(key))
+    return {key: given[key] for key in model.keys if key in given}
+
+
+def _refuse_group_keys(checker: Checker, key: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, list):
+        checker.fail("properties", "invalid_type")
+    elif any(item != "" for item in value):
+        checker.fail(key, NOT_SUPPORTED_YET)
+
+
+def _check_terms(checker: Checker) -> None:
+    """The terms that are fixed once the plan is attached (charges §2)."""
+    in_advance = checker.boolean("pay_in_advance")
+    if in_advance:
+        checker.fail("pay_in_advance", NOT_SUPPORTED_YET)
+    # Only charges of recurring metrics can be prorated, and those are not built.
+    if checker.boolean("prorated"):
+        checker.fail("prorated", NOT_SUPPORTED_YET)
+    invoiceable = checker.boolean("invoiceable") is not False
+    if not invoiceable and not in_advance:
+        checker.fail("invoiceable", "must_be_true_unless_pay_in_advance")
+    regroup = checker.choice("regroup_paid_fees", ("invoice",))
+    if regroup and (invoiceable or not in_advance):
+        checker.fail("regroup_paid_fees", "only_compatible_with_pay_in_advance_and_non_invoiceable")
+    if checker.integer("min_amount_cents", at_least=0):
+        conflict = "not_compatible_with_pay_in_advance"
+        checker.fail("min_amount_cents", conflict if in_advance else NOT_SUPPORTED_YET)
+
+
+def _refuse_unbuilt_parts(checker: Checker) -> None:
+    checker.refuse_unbuilt("filters", "accepts_target_wallet", "applied_pricing_unit")

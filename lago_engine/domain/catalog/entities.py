@@ -1,0 +1,160 @@
+"""What an organization configures: settings, metrics, taxes, plans, endpoints, provider connections.
+
+Field names are Lago's wire names. `*_cents` are integers in the currency's minor unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+Interval = Literal["weekly", "monthly", "quarterly", "semiannual", "yearly"]
+AggregationType = Literal["count_agg", "sum_agg"]
+DocumentNumbering = Literal["per_customer", "per_organization"]
+IssuingDateAnchor = Literal["current_period_end", "next_period_start"]
+IssuingDateAdjustment = Literal["keep_anchor", "align_with_finalization_date"]
+SignatureAlgo = Literal["jwt", "hmac"]
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of configured things: immutable, compared by value."""
+
+
+class Organization(Entity):
+    """An organization and its default billing entity (the same legal body, the same id)."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+    hmac_key: str
+    document_number_prefix: str
+    billing_entity_code: str
+    default_currency: str = "USD"
+    timezone: str = "UTC"
+    country: str | None = None
+    address_line1: str | None = None
+    address_line2: str | None = None
+    state: str | None = None
+    zipcode: str | None = None
+    email: str | None = None
+    city: str | None = None
+    legal_name: str | None = None
+    legal_number: str | None = None
+    tax_identification_number: str | None = None
+    net_payment_term: int = 0
+    document_numbering: DocumentNumbering = "per_customer"
+    finalize_zero_amount_invoice: bool = True
+    email_settings: tuple[str, ...] = ()
+    invoice_footer: str | None = None
+    invoice_grace_period: int = 0
+    document_locale: str = "en"
+    subscription_invoice_issuing_date_anchor: IssuingDateAnchor = "next_period_start"
+    subscription_invoice_issuing_date_adjustment: IssuingDateAdjustment = (
+        "align_with_finalization_date"
+    )
+    test: bool = False
+    premium: bool = True
+    premium_integrations: tuple[str, ...] = ()
+    eu_tax_management: bool = False
+
+
+class ApiKey(Entity):
+    """A key as stored: only its SHA-256 (hex) and its last four characters."""
+
+    id: UUID
+    key_hash: str
+    last_four: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+class BillableMetric(Entity):
+    """What is counted and how (metrics.md §1)."""
+
+    id: UUID
+    code: str
+    name: str
+    aggregation_type: AggregationType
+    created_at: datetime
+    description: str | None = None
+    field_name: str | None = None
+    rounding_function: Literal["round", "ceil", "floor"] | None = None
+    rounding_precision: int | None = None
+
+
+class Tax(Entity):
+    """A tax; `rate` is in percent."""
+
+    id: UUID
+    code: str
+    name: str
+    rate: Decimal
+    created_at: datetime
+    description: str | None = None
+    applied_to_organization: bool = False
+
+
+class Charge(Entity):
+    """A metric with a charge model on a plan (charges.md §2)."""
+
+    id: UUID
+    code: str
+    billable_metric_id: UUID
+    billable_metric_code: str
+    charge_model: Literal["standard"]
+    properties: Mapping[str, Any]
+    created_at: datetime
+    invoice_display_name: str | None = None
+    min_amount_cents: int = 0
+    tax_ids: tuple[UUID, ...] = ()
+
+
+class Plan(Entity):
+    """A plan at one version; subscriptions record which version priced them."""
+
+    id: UUID
+    version: int
+    code: str
+    name: str
+    interval: Interval
+    amount_cents: int
+    amount_currency: str
+    pay_in_advance: bool
+    created_at: datetime
+    invoice_display_name: str | None = None
+    description: str | None = None
+    trial_period: Decimal | None = None
+    bill_charges_monthly: bool | None = None
+    bill_fixed_charges_monthly: bool | None = None
+    tax_ids: tuple[UUID, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    metadata: Mapping[str, str | None] | None = None
+
+
+class WebhookEndpoint(Entity):
+    """Where events are posted; `event_types` None means all of them (api_conventions.md §9)."""
+
+    id: UUID
+    webhook_url: str
+    created_at: datetime
+    signature_algo: SignatureAlgo = "jwt"
+    name: str | None = None
+    event_types: tuple[str, ...] | None = None
+
+
+class PaymentConnection(Entity):
+    """A configured connection to a payment provider, chosen by customers by its code."""
+
+    id: UUID
+    code: str
+    provider: str
+    name: str
+    created_at: datetime
+    config: Mapping[str, Any] = {}
+    simulated_as: str | None = None

@@ -1,0 +1,222 @@
+"""An organization's state folded from its events; every fact is accepted as it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import singledispatch
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain import events as facts
+from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.events import DomainEvent
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def evolve_organization(state: OrganizationState | None, event: DomainEvent) -> OrganizationState:
+    """The state after `event`; events that do not concern it leave it as it is.
+
+    state: None only before `OrganizationCreated`.
+    """
+    if isinstance(event, facts.OrganizationCreated):
+        assert state is None, "an organization is created once"
+        return OrganizationState(organization=event.organization)
+    assert state is not None, "an organization begins with its creation"
+    return _evolve(event, state)
+
+
+def evolve_all(state: OrganizationState | None, events: Iterable[DomainEvent]) -> OrganizationState:
+    """The state after `events`, in order."""
+    for event in events:
+        state = evolve_organization(state, event)
+    assert state is not None, "there is at least the creation"
+    return state
+
+
+@singledispatch
+def _evolve(event: DomainEvent, state: OrganizationState) -> OrganizationState:
+    """Facts about one customer that say nothing about its organization."""
+    return state
+
+
+# --- organization ------------------------------------------------------------------------------
+
+
+@_evolve.register
+def _(event: facts.OrganizationUpdated, state: OrganizationState) -> OrganizationState:
+    return _changed(state, organization=event.organization)
+
+
+@_evolve.register
+def _(event: facts.ApiKeyCreated, state: OrganizationState) -> OrganizationState:
+    keys = _with(state.api_keys, event.api_key.id, event.api_key)
+    return _changed(state, api_keys=keys, items_count=state.items_count + 1)
+
+
+@_evolve.register
+def _(event: facts.ClockSet, state: OrganizationState) -> OrganizationState:
+    return _changed(state, clock=event.now)
+
+
+@_evolve.register
+def _(event: facts.WebhookEndpointCreated, state: OrganizationState) -> OrganizationState:
+    endpoints = _with(state.webhook_endpoints, event.endpoint.id, event.endpoint)
+    return _changed(state, webhook_endpoints=endpoints, items_count=state.items_count + 1)
+
+
+@_evolve.register
+def _(event: facts.WebhookEndpointUpdated, state: OrganizationState) -> OrganizationState:
+    endpoints = _with(state.webhook_endpoints, event.endpoint.id, event.endpoint)
+    return _changed(state, webhook_endpoints=endpoints)
+
+
+@_evolve.register
+def _(event: facts.WebhookEndpointDeleted, state: OrganizationState) -> OrganizationState:
+    return _changed(state, webhook_endpoints=_without(state.webhook_endpoints, event.endpoint.id))
+
+
+@_evolve.register
+def _(event: facts.PaymentConnectionSet, state: OrganizationState) -> OrganizationState:
+    connection = event.connection
+    is_new = connection.code not in state.connections
+    return _changed(
+        state,
+        connections=_with(state.connections, connection.code, connection),
+        items_count=state.items_count + is_new,
+    )
+
+
+# --- catalog -----------------------------------------------------------------------------------
+
+
+@_evolve.register
+def _(event: facts.BillableMetricCreated, state: OrganizationState) -> OrganizationState:
+    metric = event.metric
+    return _changed(
+        state,
+        metrics=_with(state.metrics, metric.code, metric),
+        metrics_by_id=_with(state.metrics_by_id, metric.id, metric),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register
+def _(event: facts.BillableMetricUpdated, state: OrganizationState) -> OrganizationState:
+    metric = event.metric
+    return _changed(
+        state,
+        metrics=_renamed(state.metrics, event.previous_code, metric.code, metric),
+        metrics_by_id=_with(state.metrics_by_id, metric.id, metric),
+    )
+
+
+@_evolve.register
+def _(event: facts.BillableMetricDeleted, state: OrganizationState) -> OrganizationState:
+    return _changed(state, metrics=_without(state.metrics, event.metric.code))
+
+
+@_evolve.register
+def _(event: facts.TaxCreated, state: OrganizationState) -> OrganizationState:
+    tax = event.tax
+    return _changed(
+        state,
+        taxes=_with(state.taxes, tax.code, tax),
+        taxes_by_id=_with(state.taxes_by_id, tax.id, tax),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register
+def _(event: facts.TaxUpdated, state: OrganizationState) -> OrganizationState:
+    tax = event.tax
+    return _changed(
+        state,
+        taxes=_renamed(state.taxes, event.previous_code, tax.code, tax),
+        taxes_by_id=_with(state.taxes_by_id, tax.id, tax),
+    )
+
+
+@_evolve.register
+def _(event: facts.TaxDeleted, state: OrganizationState) -> OrganizationState:
+    return _changed(state, taxes=_without(state.taxes, event.tax.code))
+
+
+@_evolve.register
+def _(event: facts.PlanCreated, state: OrganizationState) -> OrganizationState:
+    plan = event.plan
+    plans = _with(state.plans, plan.code, plan)
+    return _with_plan_version(state, plan, plans, created=1 + len(plan.charges))
+
+
+@_evolve.register
+def _(event: facts.PlanUpdated, state: OrganizationState) -> OrganizationState:
+    plan = event.plan
+    known = {charge.id for charge in state.plans_by_id[plan.id].charges}
+    created = sum(charge.id not in known for charge in plan.charges)
+    plans = _renamed(state.plans, event.previous_code, plan.code, plan)
+    return _with_plan_version(state, plan, plans, created=created)
+
+
+@_evolve.register
+def _(event: facts.PlanDeleted, state: OrganizationState) -> OrganizationState:
+    return _changed(state, plans=_without(state.plans, event.plan.code))
+
+
+# --- what customers do to it -------------------------------------------------------------------
+
+
+@_evolve.register
+def _(event: facts.CustomerCreated, state: OrganizationState) -> OrganizationState:
+    return _changed(state, customers_count=state.customers_count + 1)
+
+
+@_evolve.register
+def _(event: facts.SubscriptionCreated, state: OrganizationState) -> OrganizationState:
+    plan_id = event.subscription.plan_id
+    if plan_id in state.attached_plans:
+        return state
+    return _changed(state, attached_plans=state.attached_plans | {plan_id})
+
+
+@_evolve.register
+def _(event: facts.InvoiceFinalized, state: OrganizationState) -> OrganizationState:
+    number = event.invoice.entity_sequential_id
+    return state if number is None else _changed(state, entity_sequence=number)
+
+
+# --- copies ------------------------------------------------------------------------------------
+
+
+def _changed(state: OrganizationState, **changes: Any) -> OrganizationState:
+    return msgspec.structs.replace(state, **changes)
+
+
+def _with(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
+    return {**mapping, key: value}
+
+
+def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
+    return {other: value for other, value in mapping.items() if other != key}
+
+
+def _renamed(mapping: Mapping[str, V], old: str, new: str, value: V) -> Mapping[str, V]:
+    kept = mapping if old == new else _without(mapping, old)
+    return _with(kept, new, value)
+
+
+def _with_plan_version(
+    state: OrganizationState, plan: Plan, plans: Mapping[str, Plan], *, created: int
+) -> OrganizationState:
+    versions: Mapping[tuple[UUID, int], Plan] = state.plan_versions
+    return _changed(
+        state,
+        plans=plans,
+        plans_by_id=_with(state.plans_by_id, plan.id, plan),
+        plan_versions=_with(versions, (plan.id, plan.version), plan),
+        items_count=state.items_count + created,
+    )

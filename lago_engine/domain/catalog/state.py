@@ -1,0 +1,53 @@
+"""An organization with everything it configured, folded from its events; all versions are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain.catalog.entities import (
+    ApiKey,
+    BillableMetric,
+    Organization,
+    PaymentConnection,
+    Plan,
+    Tax,
+    WebhookEndpoint,
+)
+
+
+class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings and catalog of one organization.
+
+    metrics, taxes, plans: live items by code. `*_by_id`: every item ever, at its latest version.
+    plan_versions: (plan id, version) → plan, every version that was ever in force.
+    clock: the virtual instant of a test organization, None while it runs at real time.
+    """
+
+    organization: Organization
+    api_keys: Mapping[UUID, ApiKey] = {}
+    metrics: Mapping[str, BillableMetric] = {}
+    metrics_by_id: Mapping[UUID, BillableMetric] = {}
+    taxes: Mapping[str, Tax] = {}
+    taxes_by_id: Mapping[UUID, Tax] = {}
+    plans: Mapping[str, Plan] = {}
+    plans_by_id: Mapping[UUID, Plan] = {}
+    plan_versions: Mapping[tuple[UUID, int], Plan] = {}
+    attached_plans: frozenset[UUID] = frozenset()
+    webhook_endpoints: Mapping[UUID, WebhookEndpoint] = {}
+    connections: Mapping[str, PaymentConnection] = {}
+    customers_count: int = 0
+    entity_sequence: int = 0
+    clock: datetime | None = None
+    items_count: int = 0
+
+    def plan(self, plan_id: UUID, version: int) -> Plan:
+        """The plan exactly as it was at `version`."""
+        return self.plan_versions[plan_id, version]
+
+    def organization_taxes(self) -> tuple[Tax, ...]:
+        """Taxes of the default billing entity, by code."""
+        return tuple(tax for _, tax in sorted(self.taxes.items()) if tax.applied_to_organization)

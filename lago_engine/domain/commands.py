@@ -1,0 +1,189 @@
+"""Commands: what is asked of an organization or of a customer, in the imperative.
+
+`input` is the decoded JSON object under the request's wrapper key, untouched: deciding validates it with the
+wire's codes. `code`, `external_id` and the ids in other members name what the request's path names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+Input = Mapping[str, Any]
+
+
+class OrganizationCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what is decided against an organization's settings and catalog."""
+
+    organization_id: UUID
+
+
+class CustomerCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what is decided against one customer."""
+
+    organization_id: UUID
+    customer_id: UUID
+
+
+# --- organization ------------------------------------------------------------------------------
+
+
+class CreateOrganization(OrganizationCommand, frozen=True, kw_only=True):
+    """Make an organization under the given id, with its first API key.
+
+    key_hash: SHA-256 (hex) of the key. hmac_key: the secret that signs its webhooks.
+    test: it has its own clock and accepts the set-up fields of a test organization (test_clocks.md §1).
+    """
+
+    input: Input
+    key_hash: str
+    key_last_four: str
+    hmac_key: str
+    test: bool = False
+
+
+class UpdateOrganization(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class SetClock(OrganizationCommand, frozen=True, kw_only=True):
+    """Set the virtual clock of a test organization; `now` None returns it to real time.
+
+    rewind: the clock may move to an earlier instant.
+    """
+
+    now: datetime | None
+    rewind: bool = False
+
+
+class CreateWebhookEndpoint(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateWebhookEndpoint(OrganizationCommand, frozen=True, kw_only=True):
+    endpoint_id: UUID
+    input: Input
+
+
+class DeleteWebhookEndpoint(OrganizationCommand, frozen=True, kw_only=True):
+    endpoint_id: UUID
+
+
+class ConnectPaymentProvider(OrganizationCommand, frozen=True, kw_only=True):
+    """Create a provider connection, or replace the one with the same code."""
+
+    input: Input
+
+
+# --- catalog -----------------------------------------------------------------------------------
+
+
+class CreateBillableMetric(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateBillableMetric(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeleteBillableMetric(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+
+
+class CreateTax(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateTax(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeleteTax(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+
+
+class CreatePlan(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdatePlan(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeletePlan(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+
+
+# --- customer ----------------------------------------------------------------------------------
+
+
+class UpsertCustomer(CustomerCommand, frozen=True, kw_only=True):
+    """Create the customer, or update the present keys of the existing one."""
+
+    external_id: str
+    input: Input
+
+
+class CreateSubscription(CustomerCommand, frozen=True, kw_only=True):
+    """taken_elsewhere: another customer of the organization has the external id active."""
+
+    input: Input
+    taken_elsewhere: bool = False
+
+
+class TerminateSubscription(CustomerCommand, frozen=True, kw_only=True):
+    external_id: str
+    input: Input
+
+
+class RefreshInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class FinalizeInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class VoidInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+    input: Input
+
+
+class RecordManualPayment(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+    input: Input
+
+
+class RetryPayment(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+    input: Input
+
+
+# --- internal: the engine's own --------------------------------------------------------------------
+
+
+class AdvanceTime(CustomerCommand, frozen=True, kw_only=True):
+    """Do what became due for the customer up to and including `until`; `tasks` None means everything."""
+
+    until: datetime
+    tasks: tuple[str, ...] | None = None
+
+
+class RecordPaymentOutcome(CustomerCommand, frozen=True, kw_only=True):
+    """What a payment provider answered or reported about one payment."""
+
+    payment_id: UUID
+    outcome: Any
+
+
+class LinkProviderCustomer(CustomerCommand, frozen=True, kw_only=True):
+    """The provider made its own record of the customer, under this id."""
+
+    provider_customer_id: str

@@ -1,0 +1,184 @@
+"""Billing of a customer: which subscriptions share an invoice, drafts, finalization, collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from hashlib import sha256
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from lago_engine.domain import events as e
+from lago_engine.domain import ids
+from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.customer.decision import ChargeUsage, Decision
+from lago_engine.domain.customer.links import in_line_order, make_link
+from lago_engine.domain.customer.payments import request_payment
+from lago_engine.domain.customer.settings import (
+    finalizes_zero_invoices,
+    issuing_settings,
+    timezone_of,
+)
+from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.invoicing.builder import InvoiceInput, build_invoice
+from lago_engine.domain.invoicing.dates import InvoiceDates, finalized_dates, subscription_dates
+from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoicingReason
+from lago_engine.domain.invoicing.numbering import customer_number, entity_number
+from lago_engine.domain.timezones import local_date, zone
+
+Item = tuple[Subscription, Plan, InvoiceLink]
+
+
+def bill(
+    decision: Decision,
+    subscriptions: Sequence[Subscription],
+    *,
+    at: datetime,
+    reason: InvoicingReason,
+) -> None:
+    """Bill the subscriptions at `at`: one invoice per group that may share one (billing_periods.md §14)."""
+    catalog = decision.organization.plans_by_id
+
+    def group(subscription: Subscription) -> tuple[str, str, str]:
+        alone = "" if subscription.consolidate_invoice else subscription.id.hex
+        currency = catalog[subscription.plan_id].amount_currency
+        return currency, subscription.purchase_order_number or "", alone
+
+    for _, members in groupby(sorted(subscriptions, key=group), key=group):
+        _bill_group(decision, tuple(members), at=at, reason=reason)
+
+
+def _bill_group(
+    decision: Decision,
+    subscriptions: Sequence[Subscription],
+    *,
+    at: datetime,
+    reason: InvoicingReason,
+) -> None:
+    profile, organization = decision.state.profile, decision.organization
+    settings = issuing_settings(profile, organization.organization)
+    items = []
+    for subscription in subscriptions:
+        plan = organization.plans_by_id[subscription.plan_id]
+        link = make_link(subscription, plan, profile, organization, at=at, reason=reason)
+        items.append((subscription, plan, link))
+    given = InvoiceInput(
+        invoice_id=ids.derive(profile.id, "invoice", decision.state.items_count + 1),
+        organization=organization,
+        profile=profile,
+        items=in_line_order(items),
+        dates=subscription_dates(
+            local_today(decision, at), settings, periodic=reason == "subscription_periodic"
+        ),
+        created_at=at,
+    )
+    draft = build_invoice(given, decision.usage, now=at)
+    if settings.grace_period > 0:
+        decision.record(e.InvoiceDrafted(invoice=draft), at=at)
+    else:
+        _finalize(decision, draft, given, at=at)
+
+
+def local_today(decision: Decision, at: datetime) -> date:
+    """The customer's calendar day at `at`."""
+    owner = decision.organization.organization
+    return local_date(at, zone(timezone_of(decision.state.profile, owner)))
+
+
+def dates_of(invoice: Invoice) -> InvoiceDates:
+    """The dates an invoice carries."""
+    return InvoiceDates(
+        issuing_date=invoice.issuing_date,
+        expected_finalization_date=invoice.expected_finalization_date,
+        payment_due_date=invoice.payment_due_date,
+        net_payment_term=invoice.net_payment_term,
+    )
+
+
+def rebuild(decision: Decision, draft: Invoice, *, at: datetime) -> tuple[Invoice, InvoiceInput]:
+    """The draft recomputed for the same subscriptions, windows and reason, and what it was made from."""
+    given = InvoiceInput(
+        invoice_id=draft.id,
+        organization=decision.organization,
+        profile=decision.state.profile,
+        items=[_relinked(decision, link) for link in draft.links],
+        dates=dates_of(draft),
+        created_at=draft.created_at,
+    )
+    return build_invoice(given, decision.usage, now=at), given
+
+
+def _relinked(decision: Decision, link: InvoiceLink) -> Item:
+    subscription = decision.state.subscriptions[link.subscription_id]
+    plan = decision.organization.plans_by_id[link.plan_id]
+    return subscription, plan, replace(link, plan_version=plan.version)
+
+
+def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
+    """Recompute a draft, re-date it (invoices.md §4) and freeze it."""
+    rebuilt, given = rebuild(decision, draft, at=at)
+    dates = finalized_dates(
+        dates_of(rebuilt),
+        local_today(decision, at),
+        issuing_settings(decision.state.profile, decision.organization.organization),
+        periodic=all(link.recurring for link in rebuilt.links),
+    )
+    redated = replace(
+        rebuilt,
+        issuing_date=dates.issuing_date,
+        payment_due_date=dates.payment_due_date,
+        net_payment_term=dates.net_payment_term,
+    )
+    _finalize(decision, redated, given, at=at)
+
+
+def _finalize(
+    decision: Decision, draft: Invoice, given: InvoiceInput, *, at: datetime
+) -> None:
+    """Number and freeze the invoice, or close it when it is a skipped zero one; then collect."""
+    profile, organization = decision.state.profile, decision.organization
+    if draft.fees_amount_cents == 0 and not finalizes_zero_invoices(
+        profile, organization.organization
+    ):
+        closed = replace(draft, status="closed", updated_at=at)
+        decision.record(e.InvoiceClosed(invoice=closed), at=at)
+        return
+    sequential_id = decision.state.last_sequential_id + 1
+    entity_id: int | None = None
+    if organization.organization.document_numbering == "per_organization":
+        entity_id = organization.entity_sequence + 1
+    number = (
+        customer_number(organization, profile, sequential_id)
+        if entity_id is None
+        else entity_number(organization, entity_id, at)
+    )
+    invoice = replace(
+        draft,
+        status="finalized",
+        number=number,
+        sequential_id=sequential_id,
+        entity_sequential_id=entity_id,
+        finalized_at=at,
+        updated_at=at,
+    )
+    event = e.InvoiceFinalized(invoice=invoice, inputs_hash=inputs_hash(decision, given))
+    decision.record(event, at=at)
+    request_payment(decision, invoice.id, at=at)
+
+
+def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
+    """SHA-256 over what the fees were computed from: subscriptions, plans, links, profile and usage."""
+    used: list[tuple[UUID, dict[str, ChargeUsage]]] = []
+    for subscription, plan, link in given.items:
+        start, end = link.charges_from_datetime, link.charges_to_datetime
+        skipped = link.invoicing_reason == "subscription_starting" or not plan.charges
+        if skipped or start is None or end is None or start >= end:
+            continue
+        windows = decision.usage(subscription.id, start, end)
+        used.append((subscription.id, {str(key): value for key, value in windows.items()}))
+    return sha256(
+        msgspec.json.encode([given.profile, given.items, given.dates, used], order="deterministic")
+    ).hexdigest()

@@ -1,0 +1,137 @@
+"""Customer commands to facts: the one entry of everything decided about a customer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import singledispatch
+
+from lago_engine.domain import commands as c
+from lago_engine.domain import events as e
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer import due
+from lago_engine.domain.customer.billing import finalize_draft, rebuild
+from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
+from lago_engine.domain.customer.payments import (
+    PaymentOutcome,
+    record_manual_payment,
+    record_outcome,
+    retry_payment,
+)
+from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
+from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.subscriptions import create_subscription, terminate_on_request
+from lago_engine.domain.invoicing.model import Invoice
+from lago_engine.domain.validation import Checker
+from lago_engine.errors import NotAllowed, NotFound
+
+
+def decide_customer(
+    state: CustomerState | None,
+    command: c.CustomerCommand,
+    *,
+    organization: OrganizationState,
+    now: datetime,
+    usage: UsageReader,
+) -> Sequence[Recorded]:
+    """The facts that `command` adds; raises DomainError and changes nothing when it is refused."""
+    decision = Decision(state, organization, now=now, usage=usage)
+    if state is None and not isinstance(command, c.UpsertCustomer | c.CreateSubscription):
+        raise NotFound(_missing(command))
+    _decide(command, decision)
+    return decision.recorded
+
+
+def _missing(command: c.CustomerCommand) -> str:
+    """What a command about an unknown customer did not find."""
+    if isinstance(command, c.TerminateSubscription):
+        return "subscription"
+    if isinstance(command, c.RecordPaymentOutcome):
+        return "payment"
+    return "customer" if isinstance(command, c.AdvanceTime) else "invoice"
+
+
+@singledispatch
+def _decide(command: c.CustomerCommand, decision: Decision) -> None:
+    raise TypeError(f"{type(command).__name__} is not a customer command")
+
+
+@_decide.register
+def _(command: c.UpsertCustomer, decision: Decision) -> None:
+    upsert_customer(decision, command.external_id, command.input)
+
+
+@_decide.register
+def _(command: c.LinkProviderCustomer, decision: Decision) -> None:
+    link_provider_customer(decision, command.provider_customer_id)
+
+
+@_decide.register
+def _(command: c.CreateSubscription, decision: Decision) -> None:
+    create_subscription(decision, command.input, taken_elsewhere=command.taken_elsewhere)
+
+
+@_decide.register
+def _(command: c.TerminateSubscription, decision: Decision) -> None:
+    terminate_on_request(decision, command.external_id, command.input)
+
+
+@_decide.register
+def _(command: c.RefreshInvoice, decision: Decision) -> None:
+    draft = decision.state.drafts.get(command.invoice_id)
+    if draft is None:
+        if command.invoice_id not in decision.state.invoices:
+            raise NotFound("invoice")
+        return
+    rebuilt, _ = rebuild(decision, draft, at=decision.now)
+    decision.record(e.InvoiceRefreshed(invoice=rebuilt))
+
+
+@_decide.register
+def _(command: c.FinalizeInvoice, decision: Decision) -> None:
+    draft: Invoice | None = decision.state.drafts.get(command.invoice_id)
+    if draft is None:
+        raise NotFound("invoice")
+    finalize_draft(decision, draft, at=decision.now)
+
+
+@_decide.register
+def _(command: c.VoidInvoice, decision: Decision) -> None:
+    """Only finalized invoices can be voided, paid ones too (invoices.md §11)."""
+    if command.invoice_id in decision.state.drafts:
+        raise NotAllowed("not_voidable")
+    record = decision.state.invoices.get(command.invoice_id)
+    if record is None:
+        raise NotFound("invoice")
+    check = Checker(command.input)
+    check.refuse_unbuilt("generate_credit_note", "credit_amount", "refund_amount")
+    check.raise_failures()
+    if record.status != "finalized":
+        raise NotAllowed("not_voidable")
+    decision.record(e.InvoiceVoided(invoice_id=record.id, voided_at=decision.now))
+
+
+@_decide.register
+def _(command: c.RecordManualPayment, decision: Decision) -> None:
+    record_manual_payment(decision, command.invoice_id, command.input)
+
+
+@_decide.register
+def _(command: c.RetryPayment, decision: Decision) -> None:
+    retry_payment(decision, command.invoice_id)
+
+
+@_decide.register
+def _(command: c.RecordPaymentOutcome, decision: Decision) -> None:
+    outcome = command.outcome
+    assert isinstance(outcome, PaymentOutcome)
+    record_outcome(decision, command.payment_id, outcome)
+
+
+@_decide.register
+def _(command: c.AdvanceTime, decision: Decision) -> None:
+    if command.tasks is None:
+        due.advance(decision, command.until)
+    else:
+        due.run_tasks(decision, command.tasks, command.until)
+

@@ -1,0 +1,77 @@
+"""What a decision about a customer is made of: its surroundings, and the facts it records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain.catalog.evolve import evolve_organization
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.evolve import evolve_customer
+from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.events import DomainEvent
+
+
+class ChargeUsage(msgspec.Struct, frozen=True):
+    """Aggregated usage of one charge in one window, before the metric's rounding."""
+
+    units: Decimal
+    events_count: int
+
+
+class UsageReader(Protocol):
+    """Reads a usage window that is complete; both ends inclusive, as on invoices."""
+
+    def __call__(
+        self, subscription_id: UUID, start: datetime, end: datetime
+    ) -> Mapping[UUID, ChargeUsage]: ...
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A fact and the instant it belongs to."""
+
+    event: DomainEvent
+    occurred_at: datetime
+
+
+class Decision:
+    """Collects the facts of one decision and folds each into the state that the rest of it sees."""
+
+    def __init__(
+        self,
+        state: CustomerState | None,
+        organization: OrganizationState,
+        *,
+        now: datetime,
+        usage: UsageReader,
+    ) -> None:
+        self._state = state
+        self.organization = organization
+        self.now = now
+        self.usage = usage
+        self._recorded: list[Recorded] = []
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a customer yet."""
+        return self._state is not None
+
+    @property
+    def state(self) -> CustomerState:
+        assert self._state is not None
+        return self._state
+
+    @property
+    def recorded(self) -> Sequence[Recorded]:
+        return self._recorded
+
+    def record(self, event: DomainEvent, *, at: datetime | None = None) -> None:
+        """Add a fact; `at` is the instant it belongs to, the decision's `now` by default."""
+        self._state = evolve_customer(self._state, event)
+        self.organization = evolve_organization(self.organization, event)
+        self._recorded.append(Recorded(event, at or self.now))

@@ -1,0 +1,186 @@
+"""Fold the customer's facts into its state. Never refuses: history already happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from lago_engine.domain import events as e
+from lago_engine.domain.customer.state import CustomerState, InvoiceRecord, Payment, Subscription
+from lago_engine.domain.invoicing.model import Invoice, InvoiceLink
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def evolve_customer(state: CustomerState | None, event: e.DomainEvent) -> CustomerState | None:
+    """The state after `event`; facts of other streams leave it as it is."""
+    if isinstance(event, e.CustomerCreated):
+        assert state is None
+        return CustomerState(profile=event.customer)
+    if state is None:
+        return None
+    return _evolve(event, state)
+
+
+def _with(mapping: Mapping[K, V], key: K, value: V) -> dict[K, V]:
+    return {**mapping, key: value}
+
+
+def _without(mapping: Mapping[K, V], key: K) -> dict[K, V]:
+    return {k: v for k, v in mapping.items() if k != key}
+
+
+@singledispatch
+def _evolve(event: e.DomainEvent, state: CustomerState) -> CustomerState:
+    return state
+
+
+@_evolve.register
+def _(event: e.CustomerUpdated, state: CustomerState) -> CustomerState:
+    return replace(state, profile=event.customer)
+
+
+@_evolve.register
+def _(event: e.SubscriptionCreated, state: CustomerState) -> CustomerState:
+    subscription = event.subscription
+    return replace(
+        state,
+        profile=event.customer,
+        subscriptions=_with(state.subscriptions, subscription.id, subscription),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register(e.SubscriptionStarted)
+@_evolve.register(e.SubscriptionTerminated)
+@_evolve.register(e.SubscriptionCanceled)
+def _(
+    event: e.SubscriptionStarted | e.SubscriptionTerminated | e.SubscriptionCanceled,
+    state: CustomerState,
+) -> CustomerState:
+    return replace(
+        state,
+        profile=event.customer,
+        subscriptions=_with(state.subscriptions, event.subscription.id, event.subscription),
+    )
+
+
+@_evolve.register
+def _(event: e.InvoiceDrafted, state: CustomerState) -> CustomerState:
+    billed = _billed(state, event.invoice)
+    return replace(billed, drafts=_with(state.drafts, event.invoice.id, event.invoice))
+
+
+@_evolve.register
+def _(event: e.InvoiceRefreshed, state: CustomerState) -> CustomerState:
+    return replace(state, drafts=_with(state.drafts, event.invoice.id, event.invoice))
+
+
+@_evolve.register(e.InvoiceFinalized)
+@_evolve.register(e.InvoiceClosed)
+def _(event: e.InvoiceFinalized | e.InvoiceClosed, state: CustomerState) -> CustomerState:
+    invoice = event.invoice
+    if invoice.id in state.drafts:
+        state = replace(state, drafts=_without(state.drafts, invoice.id))
+    else:
+        state = _billed(state, invoice)
+    if isinstance(event, e.InvoiceClosed):
+        return state
+    assert invoice.sequential_id is not None
+    return replace(
+        state,
+        invoices=_with(state.invoices, invoice.id, invoice_record(invoice)),
+        last_sequential_id=invoice.sequential_id,
+    )
+
+
+def invoice_record(invoice: Invoice) -> InvoiceRecord:
+    """What the state keeps of a finalized invoice."""
+    return InvoiceRecord(
+        id=invoice.id,
+        number=invoice.number,
+        status=invoice.status,
+        payment_status=invoice.payment_status,
+        currency=invoice.currency,
+        total_amount_cents=invoice.total_amount_cents,
+        total_paid_amount_cents=0,
+        payment_due_date=invoice.payment_due_date,
+    )
+
+
+def _billed(state: CustomerState, invoice: Invoice) -> CustomerState:
+    """An invoice came into being: its periods count as billed."""
+    subscriptions = dict(state.subscriptions)
+    for link in invoice.links:
+        subscription = subscriptions.get(link.subscription_id)
+        if subscription is not None:
+            subscriptions[subscription.id] = _linked(subscription, link, invoice)
+    return replace(state, subscriptions=subscriptions, items_count=state.items_count + 1)
+
+
+def _linked(subscription: Subscription, link: InvoiceLink, invoice: Invoice) -> Subscription:
+    has_base_fee = any(
+        fee.subscription_id == subscription.id and fee.fee_type == "subscription"
+        for fee in invoice.fees
+    )
+    return replace(
+        subscription,
+        base_fees=subscription.base_fees + has_base_fee,
+        last_link=link,
+        next_billing_on=link.next_billing_on if link.recurring else subscription.next_billing_on,
+    )
+
+
+@_evolve.register
+def _(event: e.InvoiceVoided, state: CustomerState) -> CustomerState:
+    record = replace(state.invoices[event.invoice_id], status="voided", payment_overdue=False)
+    return replace(state, invoices=_with(state.invoices, record.id, record))
+
+
+@_evolve.register
+def _(event: e.InvoicePaymentOverdue, state: CustomerState) -> CustomerState:
+    record = replace(state.invoices[event.invoice_id], payment_overdue=True)
+    return replace(state, invoices=_with(state.invoices, record.id, record))
+
+
+@_evolve.register
+def _(event: e.PaymentRequested, state: CustomerState) -> CustomerState:
+    record = state.invoices[event.payment.invoice_id]
+    attempted = replace(record, payment_attempts=record.payment_attempts + 1)
+    return replace(
+        state,
+        payments=_with(state.payments, event.payment.id, event.payment),
+        invoices=_with(state.invoices, record.id, attempted),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register(e.PaymentRecorded)
+@_evolve.register(e.PaymentStatusChanged)
+def _(event: e.PaymentRecorded | e.PaymentStatusChanged, state: CustomerState) -> CustomerState:
+    record = state.invoices[event.payment.invoice_id]
+    paid = event.invoice_payment_status == "succeeded"
+    settled = replace(
+        record,
+        payment_status=event.invoice_payment_status,
+        total_paid_amount_cents=event.invoice_total_paid_amount_cents,
+        payment_overdue=record.payment_overdue and not paid,
+    )
+    state = replace(state, invoices=_with(state.invoices, record.id, settled))
+    if isinstance(event, e.PaymentRecorded):
+        return replace(state, items_count=state.items_count + 1)
+    return _payment_moved(state, event.payment)
+
+
+def _payment_moved(state: CustomerState, payment: Payment) -> CustomerState:
+    if payment.payment_status not in ("succeeded", "failed"):
+        return replace(state, payments=_with(state.payments, payment.id, payment))
+    return replace(
+        state,
+        payments=_without(state.payments, payment.id),
+        settled_payments=state.settled_payments | {payment.id},
+    )

@@ -1,0 +1,111 @@
+"""The customer aggregate: what later decisions about this customer need, folded from its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoiceStatus, PaymentStatus
+
+SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
+OnTerminationCreditNote = Literal["credit", "skip", "refund", "offset"]
+OnTerminationInvoice = Literal["generate", "skip"]
+PaymentState = Literal["pending", "processing", "succeeded", "failed"]
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer on a plan (subscriptions.md §1).
+
+    subscription_at anchors the billing grid; started_at is when usage begins to count.
+    next_billing_on: the cursor – the local date of the next period start that is not billed yet; None unless
+    active and lasting beyond it. A date, so that it survives a change of the customer's time zone.
+    base_fees: how many base fees were billed. last_link: the latest invoice link, for zone changes.
+    """
+
+    id: UUID
+    external_id: str
+    plan_id: UUID
+    plan_code: str
+    status: SubscriptionStatus
+    billing_time: Literal["calendar", "anniversary"]
+    subscription_at: datetime
+    created_at: datetime
+    name: str = ""
+    started_at: datetime | None = None
+    ending_at: datetime | None = None
+    terminated_at: datetime | None = None
+    canceled_at: datetime | None = None
+    activated_at: datetime | None = None
+    on_termination_credit_note: OnTerminationCreditNote | None = None
+    on_termination_invoice: OnTerminationInvoice = "generate"
+    consolidate_invoice: bool = True
+    purchase_order_number: str | None = None
+    next_billing_on: date | None = None
+    base_fees: int = 0
+    last_link: InvoiceLink | None = None
+
+
+class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What stays in the state of an invoice after it is finalized."""
+
+    id: UUID
+    number: str
+    status: InvoiceStatus
+    payment_status: PaymentStatus
+    currency: str
+    total_amount_cents: int
+    total_paid_amount_cents: int
+    payment_due_date: date
+    payment_overdue: bool = False
+    payment_attempts: int = 0
+    usage_windows: tuple[tuple[UUID, datetime, datetime], ...] = ()
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt through a provider, or one recorded transfer (payments.md §2)."""
+
+    id: UUID
+    invoice_id: UUID
+    invoice_number: str
+    type: Literal["manual", "provider"]
+    amount_cents: int
+    amount_currency: str
+    status: str
+    payment_status: PaymentState
+    created_at: datetime
+    reference: str | None = None
+    provider: str | None = None
+    connection_code: str | None = None
+    provider_customer_id: str | None = None
+    provider_payment_id: str | None = None
+    idempotency_key: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    action_url: str | None = None
+
+
+class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
+    """One customer.
+
+    invoices: every invoice that left draft, as a short record. drafts: drafts in full.
+    payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
+    usage_windows in use follow from subscriptions and drafts.
+    """
+
+    profile: CustomerProfile
+    subscriptions: Mapping[UUID, Subscription] = {}
+    drafts: Mapping[UUID, Invoice] = {}
+    invoices: Mapping[UUID, InvoiceRecord] = {}
+    payments: Mapping[UUID, Payment] = {}
+    settled_payments: frozenset[UUID] = frozenset()
+    last_sequential_id: int = 0
+    items_count: int = 0
+
+    @property
+    def id(self) -> UUID:
+        return self.profile.id

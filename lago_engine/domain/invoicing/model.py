@@ -1,0 +1,132 @@
+"""An invoice and its parts, as frozen into events.
+
+Amounts named `*_cents` are integers in the currency's minor unit; `precise_*_cents` are exact decimals in
+the same unit; `precise_unit_amount` is in major units (invoices.md §2, §16; charges.md §6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain.customer.profile import CustomerProfile
+
+InvoiceStatus = Literal["draft", "finalized", "voided", "closed"]
+PaymentStatus = Literal["pending", "succeeded", "failed"]
+InvoicingReason = Literal[
+    "subscription_starting", "subscription_periodic", "subscription_terminating"
+]
+
+
+class AppliedTax(msgspec.Struct, frozen=True, kw_only=True):
+    """One tax on a fee or an invoice; rate in percent, snapshot of the tax when applied."""
+
+    id: UUID
+    tax_id: UUID
+    tax_code: str
+    tax_name: str
+    tax_rate: Decimal
+    tax_description: str | None
+    amount_cents: int
+    precise_amount_cents: Decimal
+    fees_amount_cents: int
+
+
+class Fee(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount with its reasons. `fee_type` decides what `item_*` names."""
+
+    id: UUID
+    fee_type: Literal["subscription", "charge"]
+    subscription_id: UUID
+    external_subscription_id: str
+    item_id: UUID
+    item_type: Literal["Subscription", "BillableMetric"]
+    item_code: str
+    item_name: str
+    item_description: str | None
+    invoice_display_name: str
+    amount_cents: int
+    precise_amount_cents: Decimal
+    units: Decimal
+    unit_amount_cents: int
+    precise_unit_amount: Decimal
+    amount_details: Mapping[str, Any]
+    pay_in_advance: bool
+    from_datetime: datetime
+    to_datetime: datetime
+    charge_id: UUID | None = None
+    events_count: int | None = None
+    taxes: tuple[AppliedTax, ...] = ()
+    taxes_amount_cents: int = 0
+    precise_taxes_amount_cents: Decimal = Decimal(0)
+    taxes_rate: Decimal = Decimal(0)
+    precise_coupons_amount_cents: Decimal = Decimal(0)
+
+
+class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription on an invoice with its three windows (billing_periods.md §1, §4); ends are inclusive.
+
+    plan_version: the version of the plan that priced it. timestamp: the instant the billing refers to.
+    order_name: what lines are sorted by. earlier_base_fee: the subscription was billed a base fee before.
+    next_billing_on: where a recurring link moves the subscription's billing cursor.
+    """
+
+    subscription_id: UUID
+    external_subscription_id: str
+    plan_id: UUID
+    plan_version: int
+    timestamp: datetime
+    recurring: bool
+    invoicing_reason: InvoicingReason
+    timezone: str
+    from_datetime: datetime
+    to_datetime: datetime
+    charges_from_datetime: datetime | None
+    charges_to_datetime: datetime | None
+    fixed_charges_from_datetime: datetime | None
+    fixed_charges_to_datetime: datetime | None
+    order_name: str
+    earlier_base_fee: bool = False
+    next_billing_on: date | None = None
+
+
+class Invoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole invoice document. While draft it is recomputed; once finalized its amounts never change.
+
+    customer: snapshot of who is billed, taken when the invoice was built. created_at: the billing instant.
+    """
+
+    id: UUID
+    customer_id: UUID
+    customer: CustomerProfile
+    billing_entity_code: str
+    status: InvoiceStatus
+    payment_status: PaymentStatus
+    currency: str
+    number: str
+    sequential_id: int | None
+    entity_sequential_id: int | None
+    issuing_date: date
+    expected_finalization_date: date
+    payment_due_date: date
+    net_payment_term: int
+    created_at: datetime
+    updated_at: datetime
+    links: tuple[InvoiceLink, ...]
+    fees: tuple[Fee, ...]
+    applied_taxes: tuple[AppliedTax, ...]
+    fees_amount_cents: int
+    sub_total_excluding_taxes_amount_cents: int
+    taxes_amount_cents: int
+    taxes_rate: Decimal
+    sub_total_including_taxes_amount_cents: int
+    total_amount_cents: int
+    invoice_type: Literal["subscription"] = "subscription"
+    self_billed: bool = False
+    finalized_at: datetime | None = None
+    voided_at: datetime | None = None

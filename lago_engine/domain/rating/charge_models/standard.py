@@ -1,0 +1,32 @@
+"""The standard model: every unit costs the same (charges §5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from lago_engine.domain.decimals import CONTEXT, parse_decimal
+from lago_engine.domain.rating.charge_models.amounts import is_amount
+from lago_engine.domain.rating.charge_models.result import ChargeModel, Rated
+
+
+def rate_standard(units: Decimal, properties: Mapping[str, Any]) -> Rated:
+    """Price `units` at `amount` each.
+
+    units: in the metric's unit; negative ones give a negative amount, which the fee resets.
+    The unit amount of no units is 0.
+    """
+    price = parse_decimal(properties["amount"])
+    assert price >= 0
+    amount = CONTEXT.multiply(units, price)
+    return Rated(amount=amount, unit_amount=price if units else Decimal(0))
+
+
+def _problems(properties: Mapping[str, Any]) -> list[str]:
+    return [] if is_amount(properties.get("amount")) else ["invalid_amount"]
+
+
+STANDARD: Final = ChargeModel(
+    keys=("amount",), defaults={"amount": "0"}, problems=_problems, rate=rate_standard
+)

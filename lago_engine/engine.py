@@ -1,0 +1,342 @@
+"""The engine: one partition with everything that surrounds it, behind the port that the API uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.actors.mailbox import Command
+from lago_engine.actors.partition import Committed, IngestAnswer, Partition
+from lago_engine.actors.usage import WindowNotReady
+from lago_engine.documents import render_invoice
+from lago_engine.domain import ids
+from lago_engine.domain.catalog.entities import PaymentConnection
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.commands import RecordPaymentOutcome
+from lago_engine.domain.customer.payments import PaymentOutcome
+from lago_engine.domain.customer.state import CustomerState, Subscription
+from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.rating.current_usage import current_usage
+from lago_engine.errors import BadRequest, NotAllowed, NotFound
+from lago_engine.metering import scan_events
+from lago_engine.payments.reactor import PaymentReactor, Request
+from lago_engine.scheduling.scheduler import Scheduler
+from lago_engine.store.documents import Filter, Query
+from lago_engine.store.port import Store
+
+REACTOR_CURSOR: Final = "reactor:payments"
+CURSOR_EVERY_S: Final = 1.0
+SEGMENTS_PER_READ: Final = 64
+
+
+class Engine:
+    """Everything a request can ask for. Made by `lago_engine.bootstrap.open_engine`."""
+
+    def __init__(
+        self, partition: Partition, reactor: PaymentReactor, scheduler: Scheduler
+    ) -> None:
+        self.partition = partition
+        self.reactor = reactor
+        self.scheduler = scheduler
+        self._keys: dict[str, tuple[UUID, datetime | None]] = {}
+        self._position = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def store(self) -> Store:
+        return self.partition.store
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def start(self, position: int) -> None:
+        """Take up what was under way at `position`, then take commands."""
+        self._position = position
+        self._learn_keys()
+        self.partition.listeners.append(self._on_commit)
+        self.partition.start()
+        await self._resume_reactions(position)
+        self._tasks = [
+            asyncio.create_task(self.scheduler.run(), name="scheduler"),
+            asyncio.create_task(self._keep_cursor(), name="reactor-cursor"),
+        ]
+
+    async def stop(self) -> None:
+        """Stop reacting, finish what waits, keep the cursor."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        cursor = self.reactor.cursor
+        await self.reactor.stop()
+        await self.partition.stop()
+        self._put_cursor(cursor)
+
+    async def _resume_reactions(self, position: int) -> None:
+        raw = await self.partition.read(self.store.meta_get, REACTOR_CURSOR)
+        cursor = int(raw) if raw is not None else 0
+        self.reactor.saw(position)
+        requests = await self.partition.read(self._requests_after, cursor, position)
+        for request in requests:
+            self.reactor.accept(request)
+
+    def _requests_after(self, cursor: int, position: int) -> list[Request]:
+        """Effects asked for by log rows after the cursor."""
+        found = []
+        for row in self.store.iter_log(cursor):
+            if row.position > position:
+                break
+            decoded = self.partition.decode(row)
+            if decoded is not None and self.reactor.concerns(decoded[1]):
+                envelope, event = decoded
+                found.append(Request(row.position, envelope.organization_id, event))
+        return found
+
+    def _on_commit(self, committed: Committed) -> None:
+        first = self._position + 1
+        self._position = committed.last_position
+        for fact in committed.facts:
+            if self.reactor.concerns(fact.event):
+                self.reactor.accept(Request(first, fact.envelope.organization_id, fact.event))
+        self.reactor.saw(committed.last_position)
+        if any(fact.organization.organization.id == fact.stream_id for fact in committed.facts):
+            self._learn_keys()
+
+    async def _keep_cursor(self) -> None:
+        """Save the reactor's cursor now and then; an older one only repeats look-ups."""
+        saved = -1
+        while True:
+            await asyncio.sleep(CURSOR_EVERY_S)
+            cursor = self.reactor.cursor
+            if cursor != saved:
+                await self.partition.read(self._put_cursor, cursor)
+                saved = cursor
+
+    def _put_cursor(self, cursor: int) -> None:
+        self.store.meta_put(REACTOR_CURSOR, str(cursor).encode())
+
+    # --- keys and clocks -----------------------------------------------------------------------
+
+    def _learn_keys(self) -> None:
+        self._keys = {
+            key.key_hash: (organization_id, key.expires_at)
+            for organization_id, state in self.partition.residents.organizations.items()
+            for key in state.api_keys.values()
+        }
+
+    def authenticate(self, key: str) -> UUID | None:
+        """The organization of a live API key."""
+        found = self._keys.get(sha256(key.encode()).hexdigest())
+        if found is None:
+            return None
+        organization_id, expires_at = found
+        if expires_at is not None and expires_at <= self.partition.clock.now():
+            return None
+        return organization_id
+
+    def organization(self, organization_id: UUID) -> OrganizationState:
+        return self.partition.organization(organization_id)
+
+    def now(self, organization_id: UUID) -> datetime:
+        return self.partition.now(organization_id)
+
+    # --- commands and usage --------------------------------------------------------------------
+
+    async def execute(self, command: Command, *, actor: str) -> Sequence[DomainEvent]:
+        return await self.partition.execute(command, actor=actor)
+
+    async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
+        return await self.partition.ingest(organization_id, body, single=single)
+
+    async def settle(self, organization_id: UUID) -> None:
+        """Return when everything that earlier commands set off has happened."""
+        await self.reactor.settle(organization_id)
+
+    async def run_tasks(self, organization_id: UUID, tasks: Sequence[str]) -> None:
+        await self.scheduler.run_tasks(organization_id, tasks)
+        await self.settle(organization_id)
+
+    async def advance(self, organization_id: UUID, to: datetime) -> Mapping[str, int]:
+        return await self.scheduler.advance(organization_id, to)
+
+    # --- reads ---------------------------------------------------------------------------------
+
+    async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None:
+        return await self.partition.customer_state(ids.customer_id(organization_id, external_id))
+
+    async def current_usage(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        external_subscription_id: str,
+        *,
+        apply_taxes: bool,
+        charge_filter: Mapping[str, str] | None,
+    ) -> Mapping[str, Any]:
+        """The `customer_usage` object of the running period."""
+        while True:
+            state = await self.customer(organization_id, external_customer_id)
+            if state is None:
+                raise NotFound("customer")
+            try:
+                return current_usage(
+                    state,
+                    self.organization(organization_id),
+                    _active(state, external_subscription_id),
+                    now=self.now(organization_id),
+                    usage=self.partition.usage.read,
+                    apply_taxes=apply_taxes,
+                    charge_filter=charge_filter,
+                )
+            except WindowNotReady as missing:
+                await self.partition.read(self.partition.usage.fold, missing.window)
+
+    async def scan_events(
+        self,
+        organization_id: UUID,
+        *,
+        code: str | None,
+        external_subscription_id: str | None,
+        transaction_id: str | None,
+        from_us: int | None,
+        to_us: int | None,
+        offset: int,
+        limit: int,
+    ) -> tuple[int, bytes]:
+        """How many stored usage events match, and the page of them as a JSON array."""
+        meter = self.partition.meter
+        if external_subscription_id is None:
+            numbers = list(range(1, meter.segment_count + 1))
+        else:
+            numbers = meter.segments_of(organization_id, external_subscription_id)
+        search = partial(
+            scan_events,
+            organization_id,
+            self._segments(numbers),
+            code=code,
+            external_subscription_id=external_subscription_id,
+            transaction_id=transaction_id,
+            from_us=from_us,
+            to_us=to_us,
+            offset=offset,
+            limit=limit,
+        )
+        return await self.partition.read(search)
+
+    def _segments(self, numbers: Sequence[int]) -> Iterator[bytes]:
+        """Segments from the store, some at a time, so that a long log does not fill the memory."""
+        for start in range(0, len(numbers), SEGMENTS_PER_READ):
+            yield from self.store.read_segments(numbers[start : start + SEGMENTS_PER_READ])
+
+    async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
+        """The document of a finalized or voided invoice. Raises NotFound."""
+
+        def render() -> bytes:
+            documents = self.store.documents
+            invoice = documents.get(organization_id, "invoice", str(invoice_id))
+            organization = documents.get(organization_id, "organization", str(organization_id))
+            if invoice is None or organization is None:
+                raise NotFound("invoice")
+            document = msgspec.json.decode(invoice)
+            if document["status"] not in ("finalized", "voided"):
+                raise NotFound("invoice")
+            return render_invoice(document, msgspec.json.decode(organization))
+
+        return await self.partition.read(render)
+
+    # --- providers -----------------------------------------------------------------------------
+
+    async def provider_webhook(
+        self,
+        provider: str,
+        organization_id: UUID,
+        code: str | None,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> int:
+        """Take in what a payment provider posted; the HTTP status it is answered with."""
+        state = self.partition.residents.organizations.get(organization_id)
+        connection = None if state is None else _connection(state, provider, code)
+        if connection is None:
+            return 400
+        now = self.partition.clock.now()
+        try:
+            news = await self.reactor.webhook_events(connection, headers, body, now)
+        except BadRequest:
+            return 400
+        for payment_id, provider_ref, outcome in news:
+            await self._record(organization_id, payment_id, provider_ref, outcome)
+        return 200
+
+    async def _record(
+        self,
+        organization_id: UUID,
+        payment_id: str | None,
+        provider_ref: str | None,
+        outcome: PaymentOutcome,
+    ) -> None:
+        """A payment nobody here knows is ignored (payments.md §11)."""
+        found = await self.partition.read(
+            self._payment_document, organization_id, payment_id, provider_ref
+        )
+        if found is not None:
+            await self.report_payment(organization_id, *found, outcome)
+
+    async def report_payment(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        payment_id: UUID,
+        outcome: PaymentOutcome,
+    ) -> None:
+        """A provider's news about one payment."""
+        command = RecordPaymentOutcome(
+            organization_id=organization_id,
+            customer_id=ids.customer_id(organization_id, external_customer_id),
+            payment_id=payment_id,
+            outcome=outcome,
+        )
+        await self.execute(command, actor="provider")
+
+    def _payment_document(
+        self, organization_id: UUID, payment_id: str | None, provider_ref: str | None
+    ) -> tuple[str, UUID] | None:
+        """(external customer id, payment id)."""
+        documents = self.store.documents
+        body = None
+        if payment_id is not None:
+            body = documents.get(organization_id, "payment", payment_id)
+        elif provider_ref is not None:
+            reference = Filter("provider_payment_id", "eq", provider_ref)
+            bodies, _ = documents.list(
+                organization_id, "payment", Query(filters=(reference,), limit=1)
+            )
+            body = bodies[0] if bodies else None
+        if body is None:
+            return None
+        payment = msgspec.json.decode(body)
+        return payment["external_customer_id"], UUID(payment["lago_id"])
+
+
+def _active(state: CustomerState, external_id: str) -> Subscription:
+    for subscription in state.subscriptions.values():
+        if subscription.external_id == external_id and subscription.status == "active":
+            return subscription
+    raise NotAllowed("no_active_subscription")
+
+
+def _connection(
+    state: OrganizationState, provider: str, code: str | None
+) -> PaymentConnection | None:
+    """The only connection of a provider, or the one with the code."""
+    found = [
+        connection
+        for connection in state.connections.values()
+        if connection.provider == provider and (code is None or connection.code == code)
+    ]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,25 @@
+"""Usage metering: the typed face of the Rust core, and the only importer of `lago_engine._core`.
+
+`Meter` takes usage events in, prepares their commits and keeps the running totals of usage windows;
+`LogVerifier` recomputes the hash chains of a stored log; `scan_events` searches stored usage events.
+"""
+
+from lago_engine._core import BUILD_PROFILE, USAGE_TOPIC, Ingest, Sealed
+from lago_engine.metering.meter import Meter, MeterStats
+from lago_engine.metering.reading import LogVerifier, scan_events
+from lago_engine.metering.registry import ChargeUsage, MeteredCharge, MeteredSubscription, Window
+
+__all__ = [
+    "BUILD_PROFILE",
+    "USAGE_TOPIC",
+    "ChargeUsage",
+    "Ingest",
+    "LogVerifier",
+    "Meter",
+    "MeterStats",
+    "MeteredCharge",
+    "MeteredSubscription",
+    "Sealed",
+    "Window",
+    "scan_events",
+]

@@ -1,0 +1,160 @@
+"""The meter of one partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple, Self
+from uuid import UUID
+
+from lago_engine._core import Core, Ingest, Sealed
+from lago_engine.metering.registry import ChargeUsage, MeteredCharge, MeteredSubscription, Window
+
+
+class MeterStats(NamedTuple):
+    """Figures for metrics and health. duplicates: refused since the start of the process."""
+
+    events: int
+    duplicates: int
+    staged_bytes: int
+    staged_events: int
+    fingerprints: int
+    windows: int
+    subscriptions: int
+    streams: int
+
+
+class Meter:
+    """Index of seen events, stream heads and usage windows of one partition; safe to share between threads.
+
+    A commit is `seal`, then storing what it gives, then `confirm` or `rollback`. `ingest` goes on meanwhile.
+    secret: 16 bytes, fixed for the life of the data. max_batch: most events in one batch body.
+    """
+
+    def __init__(self, secret: bytes, *, max_batch: int = 100) -> None:
+        self._core = Core(secret, max_batch)
+
+    @classmethod
+    def restore(cls, secret: bytes, snapshot: bytes, *, max_batch: int = 100) -> Self:
+        """The meter that took the snapshot; CorruptionError when it is damaged or of another secret."""
+        meter = cls.__new__(cls)
+        meter._core = Core.restore(secret, snapshot, max_batch)
+        return meter
+
+    def ingest(self, organization_id: UUID, body: bytes, *, single: bool, now_us: int) -> Ingest:
+        """Take one HTTP body of usage events, all or nothing (events.md §2-§4).
+
+        single: `POST /events`, else `POST /events/batch`. Send the answer once every batch of its `wait_for` is
+        committed; if one rolls back, answer 503 instead.
+        """
+        return self._core.ingest(organization_id.bytes, body, single, now_us)
+
+    def seal(self, recorded_at_us: int, facts: Iterable[tuple[UUID, str, bytes]] = ()) -> Sealed:
+        """Close the open batch and prepare its commit; facts: (stream_id, topic, body) of its other events."""
+        return self._core.seal(
+            recorded_at_us, [(stream.bytes, topic, body) for stream, topic, body in facts]
+        )
+
+    def confirm(self) -> None:
+        """The sealed batch is stored."""
+        self._core.confirm()
+
+    def rollback(self) -> None:
+        """The sealed batch was not stored; it leaves no trace."""
+        self._core.rollback()
+
+    def put_plan(self, plan_key: UUID, charges: Sequence[MeteredCharge]) -> None:
+        """Register one plan version; it never changes."""
+        self._core.put_plan(
+            plan_key.bytes,
+            [(c.charge_id.bytes, c.metric_code, c.aggregation_type, c.field_name) for c in charges],
+        )
+
+    def put_subscription(self, subscription: MeteredSubscription) -> None:
+        """Insert, or change plan or instants; windows that a change touches become incomplete."""
+        self._core.put_subscription(
+            subscription.subscription_id.bytes,
+            subscription.organization_id.bytes,
+            subscription.external_id,
+            subscription.stream_id.bytes,
+            subscription.plan_key.bytes,
+            subscription.started_at_us,
+            subscription.terminated_at_us,
+        )
+
+    def open_window(self, window: Window) -> bool:
+        """Register a window. False: it needs `fold_window` with the `needed_segments` first."""
+        return self._core.open_window(window.subscription_id.bytes, window.from_us, window.to_us)
+
+    def needed_segments(self, subscription_id: UUID) -> list[int]:
+        """Ascending numbers of the segments that may hold events of this subscription."""
+        return self._core.needed_segments(subscription_id.bytes)
+
+    def fold_window(self, window: Window, segments: Sequence[bytes]) -> bool:
+        """Complete a window from the log. False: it changed meanwhile; open it and ask for segments again."""
+        return self._core.fold_window(
+            window.subscription_id.bytes, window.from_us, window.to_us, segments
+        )
+
+    def close_window(self, window: Window) -> None:
+        """Forget a window."""
+        self._core.close_window(window.subscription_id.bytes, window.from_us, window.to_us)
+
+    def read_window(self, window: Window) -> list[ChargeUsage] | None:
+        """Totals per charge in plan order; None while the window is not registered or not complete."""
+        totals = self._core.read_window(window.subscription_id.bytes, window.from_us, window.to_us)
+        if totals is None:
+            return None
+        return [
+            ChargeUsage(UUID(bytes=charge), Decimal(units), count)
+            for charge, units, count in totals
+        ]
+
+    def apply_facts(self, entries: Iterable[tuple[UUID, int, bytes]]) -> None:
+        """Recovery: (stream_id, version, hash) of stored facts, in log order."""
+        self._core.apply_facts(
+            [(stream.bytes, version, hash_) for stream, version, hash_ in entries]
+        )
+
+    def apply_segment(self, segment: bytes) -> None:
+        """Recovery: the usage of one commit, after its facts."""
+        self._core.apply_segment(segment)
+
+    def apply_commit(self, seq: int, commit_hash: bytes) -> None:
+        """Recovery: the end of a commit."""
+        self._core.apply_commit(seq, commit_hash)
+
+    def snapshot(self) -> bytes:
+        """Everything committed, staged usage not included."""
+        return self._core.snapshot()
+
+    def head(self, stream_id: UUID) -> tuple[int, bytes]:
+        """(version, hash) of the newest committed entry of a stream; (0, zeros) for an unknown one."""
+        return self._core.head(stream_id.bytes)
+
+    def segments_of(self, organization_id: UUID, external_subscription_id: str) -> list[int]:
+        """Ascending numbers of the segments that may hold events of this external subscription id."""
+        return self._core.segments_of(organization_id.bytes, external_subscription_id)
+
+    @property
+    def segment_count(self) -> int:
+        """Committed segments are numbered 1 … this."""
+        return self._core.all_segments()
+
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes of usage waiting for their commit; takes no lock."""
+        return self._core.staged_bytes
+
+    @property
+    def open_batch(self) -> int:
+        """Number of the batch that `ingest` fills now."""
+        return self._core.open_batch
+
+    @property
+    def commit_head(self) -> tuple[int, bytes]:
+        """(seq, hash) of the newest commit."""
+        return self._core.commit_seq, self._core.commit_hash
+
+    def stats(self) -> MeterStats:
+        return MeterStats(**self._core.stats())

@@ -1,0 +1,73 @@
+"""Reading a stored log back: verification of its hash chains, search in its usage events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from lago_engine._core import ChainVerifier, EventScan
+
+
+class LogVerifier:
+    """Recomputes every hash of a log from its first entry; a difference raises CorruptionError saying where.
+
+    Feed each commit in order: its facts, its segment if it has one, then `feed_commit`.
+    """
+
+    def __init__(self) -> None:
+        self._verifier = ChainVerifier()
+
+    def feed_fact(
+        self, stream_id: UUID, version: int, topic: str, body: bytes, stored_hash: bytes
+    ) -> None:
+        self._verifier.feed_fact(stream_id.bytes, version, topic, body, stored_hash)
+
+    def feed_segment(self, segment: bytes) -> None:
+        self._verifier.feed_segment(segment)
+
+    def feed_commit(self, recorded_at_us: int, stored_hash: bytes) -> None:
+        self._verifier.feed_commit(recorded_at_us, stored_hash)
+
+    def head(self, stream_id: UUID) -> tuple[int, bytes]:
+        """(version, hash) up to which the stream is verified."""
+        return self._verifier.head(stream_id.bytes)
+
+    @property
+    def commit_head(self) -> tuple[int, bytes]:
+        """(seq, hash) of the last verified commit."""
+        return self._verifier.commit_seq, self._verifier.commit_hash
+
+    @property
+    def usage_events(self) -> int:
+        return self._verifier.usage_events
+
+
+def scan_events(
+    organization_id: UUID,
+    segments: Iterable[bytes],
+    *,
+    code: str | None = None,
+    external_subscription_id: str | None = None,
+    transaction_id: str | None = None,
+    from_us: int | None = None,
+    to_us: int | None = None,
+    offset: int = 0,
+    limit: int = 100,
+) -> tuple[int, bytes]:
+    """Stored usage events of one organization: (number of matches, JSON array of one page of event objects).
+
+    Newest timestamp first, then transaction_id (events.md §8, §9). from_us, to_us: inclusive bounds of the timestamp.
+    """
+    scan = EventScan(
+        organization_id.bytes,
+        code=code,
+        external_subscription_id=external_subscription_id,
+        transaction_id=transaction_id,
+        from_us=from_us,
+        to_us=to_us,
+        offset=offset,
+        limit=limit,
+    )
+    for segment in segments:
+        scan.feed(segment)
+    return scan.finish()

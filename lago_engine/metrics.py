@@ -1,0 +1,48 @@
+"""Prometheus figures of the engine, read when they are scraped; nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from lago_engine.actors.partition import Partition
+from lago_engine.payments.reactor import PaymentReactor
+
+
+def engine_metrics(partition: Partition, reactor: PaymentReactor) -> CollectorRegistry:
+    """A registry of one engine."""
+    registry = CollectorRegistry()
+    registry.register(_EngineCollector(partition, reactor))
+    return registry
+
+
+class _EngineCollector(Collector):
+    def __init__(self, partition: Partition, reactor: PaymentReactor) -> None:
+        self._partition = partition
+        self._reactor = reactor
+
+    def collect(self) -> Iterator[Metric]:
+        stats = self._partition.meter.stats()
+        yield CounterMetricFamily(
+            "lago_usage_events", "Usage events stored, ever", value=stats.events
+        )
+        yield CounterMetricFamily(
+            "lago_usage_duplicates", "Usage events refused as duplicates since start",
+            value=stats.duplicates,
+        )
+        yield CounterMetricFamily(
+            "lago_commits", "Commits, ever", value=self._partition.meter.commit_head[0]
+        )
+        gauges = {
+            "lago_usage_staged_bytes": ("Usage waiting for its commit", stats.staged_bytes),
+            "lago_usage_windows": ("Usage windows kept folded", stats.windows),
+            "lago_subscriptions": ("Subscriptions known to metering", stats.subscriptions),
+            "lago_customers_resident": ("Customers in memory", len(self._partition.residents)),
+            "lago_customers_due": ("Customers with something to come", len(self._partition.due)),
+            "lago_reactor_cursor": ("Log position all reactions are done to", self._reactor.cursor),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(name, text, value=value)

@@ -1,0 +1,252 @@
+"""The embedded store: one SQLite file in a directory that one process owns."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from eventsourcing.sqlite import SQLiteCursor
+
+from lago_engine.errors import ConflictError, CorruptionError, UnavailableError
+from lago_engine.store import outbox
+from lago_engine.store.base import INSERT_COMMIT, UPSERT_META, SqlStore
+from lago_engine.store.documents import DocumentChange, last_changes
+from lago_engine.store.port import CommitBatch, CommitUndecided, Faults
+from lago_engine.store.sqlite_dialect import SQLiteDialect
+from lago_engine.store.sqlite_recorder import Datastore, EventRecorder, connect
+
+FILE_NAME = "lago_engine.sqlite3"
+LOCK_NAME = "lago_engine.lock"
+WAL_BYTES_MAX = 64 * 1024 * 1024
+"""Beyond this size a checkpoint holds up commits for a moment to start the WAL afresh."""
+
+CHECKPOINT_WAIT_MS = 200
+
+# Errors of COMMIT that come before the frame that would make it durable is complete.
+NOT_COMMITTED = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_WRITE)
+
+# The key leads with the kind, so that a rebuild can walk one kind across organizations.
+TABLES = """
+CREATE TABLE IF NOT EXISTS commits (
+    seq INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL,
+    recorded_at_us INTEGER NOT NULL,
+    last_position INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS documents (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    parent TEXT,
+    sort_key TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE (kind, organization_id, key)
+);
+CREATE INDEX IF NOT EXISTS documents_order
+    ON documents (kind, organization_id, sort_key DESC, key);
+CREATE INDEX IF NOT EXISTS documents_parent
+    ON documents (kind, organization_id, parent, sort_key DESC, key) WHERE parent IS NOT NULL;
+CREATE TABLE IF NOT EXISTS outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    organization_id TEXT NOT NULL,
+    org_sequence INTEGER NOT NULL,
+    webhook_type TEXT NOT NULL,
+    object_type TEXT NOT NULL,
+    webhook_url TEXT NOT NULL,
+    endpoint_id TEXT NOT NULL,
+    signature_algo TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    status TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at_us INTEGER NOT NULL,
+    http_status INTEGER,
+    response TEXT,
+    created_at_us INTEGER NOT NULL,
+    last_retried_at_us INTEGER
+);
+CREATE INDEX IF NOT EXISTS outbox_due
+    ON outbox (next_attempt_at_us, seq) WHERE status IN ('pending', 'retrying');
+CREATE INDEX IF NOT EXISTS outbox_organization ON outbox (organization_id, org_sequence);
+CREATE INDEX IF NOT EXISTS outbox_endpoint ON outbox (endpoint_id);
+CREATE INDEX IF NOT EXISTS outbox_age ON outbox (created_at_us);
+"""
+
+UPSERT_DOCUMENT = (
+    "INSERT INTO documents (kind, organization_id, key, parent, sort_key, body)"
+    " VALUES (?,?,?,?,?, CAST(? AS TEXT)) ON CONFLICT (kind, organization_id, key) DO UPDATE"
+    " SET parent = excluded.parent, sort_key = excluded.sort_key, body = excluded.body"
+)
+DELETE_DOCUMENT = "DELETE FROM documents WHERE kind = ? AND organization_id = ? AND key = ?"
+
+T = TypeVar("T")
+
+
+class SQLiteStore(SqlStore):
+    """One writing connection under a lock; readers take connections of their own.
+
+    Raises `ConflictError` when another process has the directory open.
+    """
+
+    position_column = "rowid"
+
+    def __init__(
+        self, data_dir: Path, *, faults: Faults | None = None, sync_delay_s: float = 0.0
+    ) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock_file = _lock(data_dir / LOCK_NAME)
+        self._path = data_dir / FILE_NAME
+        self._idle: deque[sqlite3.Connection] = deque()
+        try:
+            self._writer = connect(self._path, read_only=False)
+            self._datastore = Datastore(self._path)
+            self._events = EventRecorder(self._datastore)
+            self._events.create_table()
+            self._writer.executescript(TABLES)
+            super().__init__(
+                SQLiteDialect(), self._events, faults=faults, sync_delay_s=sync_delay_s
+            )
+        except sqlite3.Error as error:
+            self._lock_file.close()
+            raise _meaning(error) from error
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[Sequence[Any]]:
+        try:
+            conn = self._idle.pop()
+        except IndexError:
+            conn = self._connect_reader()
+        try:
+            return conn.execute(sql, params).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _meaning(error) from error
+        finally:
+            self._idle.append(conn)
+            if self._closed:
+                self._close_readers()
+
+    def checkpoint(self) -> None:
+        """Move the WAL into the database file. Commits wait only when the WAL has grown large."""
+        if self._closed:
+            return
+        with closing(connect(self._path, read_only=True)) as conn:
+            conn.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
+            conn.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            if self._path.with_name(f"{FILE_NAME}-wal").stat().st_size > WAL_BYTES_MAX:
+                with self._write_lock:
+                    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        with self._write_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._close_readers()
+            self._datastore.close()
+            self._writer.close()
+            self._lock_file.close()
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        if self._closed:
+            raise UnavailableError("the store is closed")
+        return connect(self._path, read_only=True)
+
+    def _close_readers(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def _commit(self, batch: CommitBatch) -> int:
+        with self._transaction() as cursor:
+            self._events._insert_events(SQLiteCursor(cursor), batch.rows())
+            cursor.execute(
+                INSERT_COMMIT.format(position=self.position_column),
+                (batch.seq, batch.hash, batch.recorded_at_us),
+            )
+            position = int(cursor.fetchone()[0])
+            self._write_changes(cursor, batch.documents)
+            entries = [outbox.insert_params(self.dialect, entry) for entry in batch.outbox]
+            cursor.executemany(outbox.INSERT, entries)
+            cursor.executemany(UPSERT_META, batch.meta.items())
+            self._faults.before_commit(batch)
+        try:
+            self._faults.after_commit(batch)
+        except OSError as error:
+            raise self._doubt(error) from error
+        return position
+
+    def _apply(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        with self._transaction() as cursor:
+            return work(cursor)
+
+    def _run(self, cursor: sqlite3.Cursor, sql: str, rows: Sequence[Sequence[object]]) -> int:
+        return cursor.executemany(sql, rows).rowcount
+
+    def _write_changes(self, cursor: sqlite3.Cursor, changes: Sequence[DocumentChange]) -> None:
+        upserts, deletes = [], []
+        for change in last_changes(changes):
+            name = (change.kind, change.organization_id.hex, change.key)
+            if change.body is None:
+                deletes.append(name)
+            else:
+                upserts.append((*name, change.parent, change.sort_key, change.body))
+        cursor.executemany(DELETE_DOCUMENT, deletes)
+        cursor.executemany(UPSERT_DOCUMENT, upserts)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        """A cursor on the writer; durable when the block ends, without a trace when it raises."""
+        with closing(self._writer.cursor()) as cursor:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                yield cursor
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, sqlite3.Error | OSError):
+                    raise _meaning(error) from error
+                raise
+            try:
+                cursor.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                self._roll_back()
+                if error.sqlite_errorcode in NOT_COMMITTED:
+                    raise _meaning(error) from error
+                raise self._doubt(error) from error
+
+    def _roll_back(self) -> None:
+        # SQLite itself has rolled back after some errors.
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+    def _doubt(self, error: Exception) -> CommitUndecided:
+        """A commit whose sync failed may be found by the recovery at the next opening, or not."""
+        self._undecided = True
+        return CommitUndecided(f"a commit is undecided: {error}")
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Own the directory for as long as the file is open; the kernel lets go when we die."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise ConflictError(f"{path.parent} is open in another process") from error
+    return file
+
+
+def _meaning(error: sqlite3.Error | OSError) -> Exception:
+    """The engine's error for a failure that left nothing behind; mistakes of ours stay as they are."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+        return ConflictError(str(error))
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return CorruptionError(str(error))
+    if isinstance(error, sqlite3.OperationalError | OSError):
+        return UnavailableError(str(error))
+    return error

@@ -1,0 +1,281 @@
+"""Which webhooks an event sets off, and what each of them carries.
+
+Source: api_conventions.md §10.3, subscriptions.md §11, payments.md §3 and §11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain import events
+from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.customer.state import Payment, Subscription
+from lago_engine.domain.events import DomainEvent
+from lago_engine.projecting.presenting import (
+    payment_provider_name,
+    present,
+    present_invoice,
+    subscription_ids,
+)
+from lago_engine.projecting.projection import Context
+from lago_engine.projecting.wire import Members, members, read_string, without
+
+INVOICE_SECTIONS: Final = (
+    "customer",
+    "subscriptions",
+    "billing_periods",
+    "fees",
+    "credits",
+    "metadata",
+    "applied_taxes",
+    "error_details",
+    "applied_invoice_custom_sections",
+)
+
+_DRAFT: Final = (
+    "customer", "subscriptions", "billing_periods", "fees", "credits", "applied_taxes",
+    "error_details",
+)  # fmt: skip
+
+SECTIONS_SENT: Final[dict[str, tuple[str, ...]]] = {
+    "invoice.drafted": _DRAFT,
+    "invoice.ready_to_finalize": _DRAFT,
+    "invoice.created": (*_DRAFT[:-1], "applied_invoice_custom_sections"),
+    "invoice.voided": _DRAFT[:-1],
+    "invoice.payment_status_updated": ("customer", "fees"),
+    "invoice.payment_overdue": ("customer", "fees", "applied_taxes"),
+}
+"""Invoice webhook → the sections of the invoice that it carries."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A webhook that an event sets off; `payload` is made only when an endpoint wants it."""
+
+    webhook_type: str
+    object_type: str
+    payload: Callable[[], Members]
+
+
+def notices(event: DomainEvent, context: Context) -> Iterator[Notice]:
+    """The webhooks of an event that was just projected, in the order in which they are numbered."""
+    make = _NOTICES.get(type(event))
+    return iter(()) if make is None else make(event, context)
+
+
+# --- catalog and customers ---------------------------------------------------------------------
+
+
+def _shown(kind: str, body: bytes, context: Context) -> Members:
+    return present(kind, body, context.organization, context.occurred_at)
+
+
+def _require_before(kind: str, key: str, context: Context) -> bytes:
+    body = context.documents.before(context.organization_id, kind, key)
+    assert body is not None, f"no {kind} {key} before its own deletion"
+    return body
+
+
+def _metric_changed(
+    event: events.BillableMetricCreated | events.BillableMetricUpdated, context: Context
+) -> Iterator[Notice]:
+    done = "created" if isinstance(event, events.BillableMetricCreated) else "updated"
+    code = event.metric.code
+    yield Notice(
+        f"billable_metric.{done}",
+        "billable_metric",
+        lambda: members(context.require("billable_metric", code)),
+    )
+
+
+def _metric_deleted(event: events.BillableMetricDeleted, context: Context) -> Iterator[Notice]:
+    yield Notice(
+        "billable_metric.deleted",
+        "billable_metric",
+        lambda: members(_require_before("billable_metric", event.metric.code, context)),
+    )
+
+
+def _plan_changed(
+    event: events.PlanCreated | events.PlanUpdated, context: Context
+) -> Iterator[Notice]:
+    done = "created" if isinstance(event, events.PlanCreated) else "updated"
+    code = event.plan.code
+    yield Notice(f"plan.{done}", "plan", lambda: _plan(context.require("plan", code)))
+
+
+def _plan_deleted(event: events.PlanDeleted, context: Context) -> Iterator[Notice]:
+    def payload() -> Members:
+        plan = without(_plan(_require_before("plan", event.plan.code, context)), "entitlements")
+        return {**plan, "pending_deletion": True}
+
+    yield Notice("plan.deleted", "plan", payload)
+
+
+def _plan(body: bytes) -> Members:
+    return without(members(body), "fixed_charges", "applicable_usage_thresholds")
+
+
+def _customer_changed(
+    event: events.CustomerCreated | events.CustomerUpdated, context: Context
+) -> Iterator[Notice]:
+    done = "created" if isinstance(event, events.CustomerCreated) else "updated"
+    yield Notice(f"customer.{done}", "customer", lambda: _customer(event.customer, context))
+
+
+def _customer(customer: CustomerProfile, context: Context) -> Members:
+    shown = _shown("customer", context.require("customer", customer.external_id), context)
+    return without(shown, "taxes", "applicable_invoice_custom_sections", "error_details")
+
+
+# --- subscriptions -----------------------------------------------------------------------------
+
+
+def _subscription_started(
+    event: events.SubscriptionCreated | events.SubscriptionStarted, context: Context
+) -> Iterator[Notice]:
+    # A subscription that waits for its start is announced when it starts.
+    if event.subscription.status == "active":
+        yield Notice(
+            "subscription.started",
+            "subscription",
+            lambda: {
+                **_subscription(event.customer, event.subscription, context),
+                "entitlements": [],
+            },
+        )
+
+
+def _subscription_ended(
+    event: events.SubscriptionTerminated | events.SubscriptionCanceled, context: Context
+) -> Iterator[Notice]:
+    done = "terminated" if isinstance(event, events.SubscriptionTerminated) else "canceled"
+    yield Notice(
+        f"subscription.{done}",
+        "subscription",
+        lambda: _subscription(event.customer, event.subscription, context),
+    )
+
+
+def _subscription(
+    customer: CustomerProfile, subscription: Subscription, context: Context
+) -> Members:
+    body = context.require("subscription", str(subscription.id))
+    shown = _shown("subscription", body, context)
+    plan_code = context.organization.plans_by_id[subscription.plan_id].code
+    plan = members(context.require("plan", plan_code))
+    shown["plan"] = without(plan, "fixed_charges", "entitlements")
+    shown["customer"] = _customer(customer, context)
+    return shown
+
+
+# --- invoices and payments ---------------------------------------------------------------------
+
+
+def _invoice(webhook_type: str, invoice_id: UUID, context: Context) -> Notice:
+    def payload() -> Members:
+        body = context.require("invoice", str(invoice_id))
+        return _sections(webhook_type, _shown("invoice", body, context))
+
+    return Notice(webhook_type, "invoice", payload)
+
+
+def _sections(webhook_type: str, invoice: Members) -> Members:
+    sent = SECTIONS_SENT[webhook_type]
+    return without(invoice, *(name for name in INVOICE_SECTIONS if name not in sent))
+
+
+def _invoice_drafted(event: events.InvoiceDrafted, context: Context) -> Iterator[Notice]:
+    yield _invoice("invoice.drafted", event.invoice.id, context)
+    # Taxes are always known at once, so a draft is ready from its beginning.
+    yield _invoice("invoice.ready_to_finalize", event.invoice.id, context)
+
+
+def _invoice_finalized(event: events.InvoiceFinalized, context: Context) -> Iterator[Notice]:
+    yield _invoice("invoice.created", event.invoice.id, context)
+
+
+def _invoice_voided(event: events.InvoiceVoided, context: Context) -> Iterator[Notice]:
+    def payload() -> Members:
+        # Unlike at its making, the subscriptions may have changed since the document was written.
+        body = context.require("invoice", str(event.invoice_id))
+        subscriptions = [context.require("subscription", key) for key in subscription_ids(body)]
+        shown = present_invoice(body, subscriptions, context.organization, context.occurred_at)
+        return _sections("invoice.voided", shown)
+
+    yield Notice("invoice.voided", "invoice", payload)
+
+
+def _invoice_overdue(event: events.InvoicePaymentOverdue, context: Context) -> Iterator[Notice]:
+    yield _invoice("invoice.payment_overdue", event.invoice_id, context)
+
+
+def _payment_recorded(event: events.PaymentRecorded, context: Context) -> Iterator[Notice]:
+    yield from _invoice_status(event.payment, event.invoice_payment_status, context)
+
+
+def _payment_changed(event: events.PaymentStatusChanged, context: Context) -> Iterator[Notice]:
+    payment = event.payment
+    key = str(payment.id)
+    before = members(_require_before("payment", key, context))
+    now = members(context.require("payment", key))
+    if read_string(before["payment_status"]) != payment.payment_status:
+        if payment.payment_status == "succeeded":
+            yield Notice("payment.succeeded", "payment", lambda: now)
+        elif payment.payment_status == "failed":
+            yield _payment_failure(event, context)
+    if payment.action_url is not None and bytes(before["next_action"]) != bytes(now["next_action"]):
+        yield Notice("payment.requires_action", "payment", lambda: now)
+    yield from _invoice_status(payment, event.invoice_payment_status, context)
+
+
+def _invoice_status(payment: Payment, status: str, context: Context) -> Iterator[Notice]:
+    before = members(_require_before("invoice", str(payment.invoice_id), context))
+    if read_string(before["payment_status"]) != status:
+        yield _invoice("invoice.payment_status_updated", payment.invoice_id, context)
+
+
+def _payment_failure(event: events.PaymentStatusChanged, context: Context) -> Notice:
+    payment, customer = event.payment, event.customer
+    return Notice(
+        "invoice.payment_failure",
+        "payment_provider_invoice_payment_error",
+        lambda: {
+            "lago_invoice_id": payment.invoice_id,
+            "lago_customer_id": customer.id,
+            "external_customer_id": customer.external_id,
+            "provider_customer_id": payment.provider_customer_id,
+            "payment_provider": payment_provider_name(payment, context.organization),
+            "payment_provider_code": payment.connection_code,
+            "provider_error": {
+                "message": payment.error_message,
+                "error_code": payment.error_code,
+            },
+            "error_details": None,
+        },
+    )
+
+
+_NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice]]]] = {
+    events.BillableMetricCreated: _metric_changed,
+    events.BillableMetricUpdated: _metric_changed,
+    events.BillableMetricDeleted: _metric_deleted,
+    events.PlanCreated: _plan_changed,
+    events.PlanUpdated: _plan_changed,
+    events.PlanDeleted: _plan_deleted,
+    events.CustomerCreated: _customer_changed,
+    events.CustomerUpdated: _customer_changed,
+    events.SubscriptionCreated: _subscription_started,
+    events.SubscriptionStarted: _subscription_started,
+    events.SubscriptionTerminated: _subscription_ended,
+    events.SubscriptionCanceled: _subscription_ended,
+    events.InvoiceDrafted: _invoice_drafted,
+    events.InvoiceFinalized: _invoice_finalized,
+    events.InvoiceVoided: _invoice_voided,
+    events.InvoicePaymentOverdue: _invoice_overdue,
+    events.PaymentRecorded: _payment_recorded,
+    events.PaymentStatusChanged: _payment_changed,
+}

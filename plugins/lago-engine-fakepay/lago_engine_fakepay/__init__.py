@@ -1,0 +1,1 @@
+"""Fakepay: a payment provider plugin and the pretended PSP it talks to."""

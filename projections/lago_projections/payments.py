@@ -1,0 +1,69 @@
+"""`payment` documents (payments.md §2)."""
+
+from __future__ import annotations
+
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.customer.state import Payment
+from lago_engine.domain.events import (
+    DomainEvent,
+    PaymentRecorded,
+    PaymentRequested,
+    PaymentStatusChanged,
+)
+from lago_engine.projecting import Context, Projection
+from lago_engine.projecting.presenting import payment_provider_name
+from lago_engine.projecting.wire import Members, encode, instant, sort_key
+
+
+class PaymentProjection(Projection):
+    """Attempts and recorded transfers; key: lago_id."""
+
+    name = "payments"
+    kinds = ("payment",)
+    handles = (PaymentRequested, PaymentRecorded, PaymentStatusChanged)
+
+    def apply(self, event: DomainEvent, context: Context) -> None:
+        assert isinstance(event, PaymentRequested | PaymentRecorded | PaymentStatusChanged)
+        payment = event.payment
+        context.put(
+            "payment",
+            str(payment.id),
+            encode(payment_object(event.customer, payment, context.organization)),
+            parent=event.customer.external_id,
+            sort_key=sort_key(payment.created_at),
+        )
+
+
+def payment_object(
+    customer: CustomerProfile, payment: Payment, organization: OrganizationState
+) -> Members:
+    """A payment of one invoice. `next_action` says where the customer must go, when it must."""
+    return {
+        "lago_id": payment.id,
+        "lago_customer_id": customer.id,
+        "external_customer_id": customer.external_id,
+        "invoice_ids": [payment.invoice_id],
+        "invoice_numbers": [payment.invoice_number],
+        "lago_payable_id": payment.invoice_id,
+        "payable_type": "Invoice",
+        "amount_cents": payment.amount_cents,
+        "amount_currency": payment.amount_currency,
+        "status": payment.status,
+        "payment_status": payment.payment_status,
+        "type": payment.type,
+        "reference": payment.reference,
+        "payment_provider_code": payment.connection_code,
+        "payment_provider_type": payment_provider_name(payment, organization),
+        "external_payment_id": payment.provider_payment_id,
+        "provider_payment_id": payment.provider_payment_id,
+        "provider_customer_id": payment.provider_customer_id,
+        "next_action": _next_action(payment),
+        "created_at": instant(payment.created_at),
+    }
+
+
+def _next_action(payment: Payment) -> Members:
+    if payment.action_url is None:
+        return {}
+    return {"type": "redirect_to_url", "redirect_to_url": {"url": payment.action_url}}

@@ -1,0 +1,117 @@
+"""`plan` documents with their charges (plans.md §2, charges.md §1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from lago_engine.domain.catalog.entities import Charge, Plan
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.decimals import as_json_number
+from lago_engine.domain.events import (
+    DomainEvent,
+    PlanCreated,
+    PlanDeleted,
+    PlanUpdated,
+    TaxDeleted,
+    TaxUpdated,
+)
+from lago_engine.projecting import Context, Projection
+from lago_engine.projecting.presenting import tax_objects
+from lago_engine.projecting.wire import Members, encode, instant, sort_key
+
+
+class PlanProjection(Projection):
+    """Live plans at their latest version; key: code. A changed tax changes the plans that show it."""
+
+    name = "plans"
+    kinds = ("plan",)
+    handles = (PlanCreated, PlanUpdated, PlanDeleted, TaxUpdated, TaxDeleted)
+
+    def apply(self, event: DomainEvent, context: Context) -> None:
+        match event:
+            case PlanCreated(plan=plan):
+                self._put(plan, context)
+            case PlanUpdated(plan=plan, previous_code=previous_code):
+                if previous_code != plan.code:
+                    context.delete("plan", previous_code)
+                self._put(plan, context)
+            case PlanDeleted(plan=plan):
+                context.delete("plan", plan.code)
+            case TaxUpdated(tax=tax) | TaxDeleted(tax=tax):
+                for plan in context.organization.plans.values():
+                    if tax.id in _tax_ids(plan):
+                        self._put(plan, context)
+
+    def _put(self, plan: Plan, context: Context) -> None:
+        body = encode(plan_object(plan, context.organization))
+        context.put("plan", plan.code, body, sort_key=sort_key(plan.created_at))
+
+
+def plan_object(plan: Plan, organization: OrganizationState) -> Members:
+    """A plan with all its sections. The counts are deprecated and always 0."""
+    document: Members = {
+        "lago_id": plan.id,
+        "name": plan.name,
+        "invoice_display_name": plan.invoice_display_name,
+        "created_at": instant(plan.created_at),
+        "code": plan.code,
+        "interval": plan.interval,
+        "description": plan.description,
+        "amount_cents": plan.amount_cents,
+        "amount_currency": plan.amount_currency,
+        "trial_period": None if plan.trial_period is None else as_json_number(plan.trial_period),
+        "pay_in_advance": plan.pay_in_advance,
+        "bill_charges_monthly": plan.bill_charges_monthly,
+        "bill_fixed_charges_monthly": plan.bill_fixed_charges_monthly,
+        "customers_count": 0,
+        "active_subscriptions_count": 0,
+        "draft_invoices_count": 0,
+        "parent_id": None,
+        "pending_deletion": False,
+        "charges": [charge_object(charge, organization) for charge in plan.charges],
+        "fixed_charges": [],
+        "entitlements": [],
+        "usage_thresholds": [],
+        "applicable_usage_thresholds": [],
+        "taxes": tax_objects(plan.tax_ids, organization),
+    }
+    if plan.metadata:
+        document["metadata"] = plan.metadata
+    return document
+
+
+def charge_object(charge: Charge, organization: OrganizationState) -> Members:
+    """A charge as plans show it."""
+    return {
+        "lago_id": charge.id,
+        "lago_billable_metric_id": charge.billable_metric_id,
+        "code": charge.code,
+        "invoice_display_name": charge.invoice_display_name,
+        "billable_metric_code": charge.billable_metric_code,
+        "created_at": instant(charge.created_at),
+        "charge_model": charge.charge_model,
+        "invoiceable": True,
+        "regroup_paid_fees": None,
+        "pay_in_advance": False,
+        "prorated": False,
+        "min_amount_cents": charge.min_amount_cents,
+        "accepts_target_wallet": False,
+        "properties": _properties(charge.properties),
+        "applied_pricing_unit": None,
+        "lago_parent_id": None,
+        "filters": [],
+        "taxes": tax_objects(charge.tax_ids, organization),
+    }
+
+
+def _properties(properties: Mapping[str, Any]) -> Members:
+    # `grouped_by` is the deprecated name; both are shown, with the same content.
+    keys = properties.get("pricing_group_keys")
+    mirrored = {"pricing_group_keys": keys, "grouped_by": keys} if keys else {}
+    return {**properties, **mirrored}
+
+
+def _tax_ids(plan: Plan) -> set[UUID]:
+    return {*plan.tax_ids, *(tax_id for charge in plan.charges for tax_id in charge.tax_ids)}

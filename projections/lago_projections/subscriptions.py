@@ -1,0 +1,173 @@
+"""`subscription` documents (subscriptions.md §1.2)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.events import (
+    CustomerUpdated,
+    DomainEvent,
+    SubscriptionCanceled,
+    SubscriptionCreated,
+    SubscriptionStarted,
+    SubscriptionTerminated,
+)
+from lago_engine.projecting import Context, Projection
+from lago_engine.projecting.presenting import (
+    HIDDEN,
+    SubscriptionHidden,
+    current_billing_period,
+)
+from lago_engine.projecting.wire import (
+    Members,
+    encode,
+    instant,
+    instant_ms,
+    instant_or_none,
+    members,
+    sort_key,
+)
+
+
+class _Index(msgspec.Struct, frozen=True):
+    lago_ids: list[str]
+
+
+_hidden_decoder = msgspec.json.Decoder(SubscriptionHidden)
+_index_decoder = msgspec.json.Decoder(_Index)
+
+INDEX = "subscriptions_of_customer"
+"""Kind of the documents that list the ids of a customer's subscriptions; key: external customer id."""
+
+
+class SubscriptionProjection(Projection):
+    """Subscriptions of every status, without the blocks some endpoints add; key: lago_id.
+
+    The zone of a customer decides the periods of its subscriptions, so their hidden members follow it.
+    """
+
+    name = "subscriptions"
+    kinds = ("subscription", INDEX)
+    handles = (
+        SubscriptionCreated,
+        SubscriptionStarted,
+        SubscriptionTerminated,
+        SubscriptionCanceled,
+        CustomerUpdated,
+    )
+
+    def apply(self, event: DomainEvent, context: Context) -> None:
+        match event:
+            case SubscriptionCreated(customer=customer, subscription=subscription):
+                index = _Index([*_subscription_ids(customer, context), str(subscription.id)])
+                context.put(INDEX, customer.external_id, encode(index), parent=customer.external_id)
+                self._put(customer, subscription, context)
+            case (
+                SubscriptionStarted(customer=customer, subscription=subscription)
+                | SubscriptionTerminated(customer=customer, subscription=subscription)
+                | SubscriptionCanceled(customer=customer, subscription=subscription)
+            ):
+                self._put(customer, subscription, context)
+            case CustomerUpdated(customer=customer):
+                for key in _subscription_ids(customer, context):
+                    self._set_timezone(key, customer, context)
+
+    def _put(self, customer: CustomerProfile, subscription: Subscription, context: Context) -> None:
+        hidden = _hidden(customer, subscription, context.organization)
+        document = subscription_object(customer, subscription, context.organization)
+        period = current_billing_period(hidden, context.organization, context.occurred_at)
+        document["current_billing_period_started_at"] = period and instant(period[0])
+        document["current_billing_period_ending_at"] = period and instant(period[1])
+        document[HIDDEN] = hidden
+        context.put(
+            "subscription",
+            str(subscription.id),
+            encode(document),
+            parent=customer.external_id,
+            sort_key=sort_key(subscription.created_at),
+        )
+
+    def _set_timezone(self, key: str, customer: CustomerProfile, context: Context) -> None:
+        document = members(context.require("subscription", key))
+        hidden = _hidden_decoder.decode(document[HIDDEN])
+        if hidden.timezone == customer.timezone:
+            return
+        document[HIDDEN] = msgspec.structs.replace(hidden, timezone=customer.timezone)
+        context.put(
+            "subscription",
+            key,
+            encode(document),
+            parent=customer.external_id,
+            sort_key=sort_key(hidden.created_at),
+        )
+
+
+def subscription_object(
+    customer: CustomerProfile, subscription: Subscription, organization: OrganizationState
+) -> Members:
+    """A subscription; the current billing period is left to fill in."""
+    plan = organization.plans_by_id[subscription.plan_id]
+    started_at = subscription.started_at
+    return {
+        "lago_id": subscription.id,
+        "external_id": subscription.external_id,
+        "lago_customer_id": customer.id,
+        "external_customer_id": customer.external_id,
+        "billing_entity_code": customer.billing_entity_code,
+        "name": subscription.name,
+        "plan_code": plan.code,
+        "plan_amount_cents": plan.amount_cents,
+        "plan_amount_currency": plan.amount_currency,
+        "status": subscription.status,
+        "billing_time": subscription.billing_time,
+        "subscription_at": instant(subscription.subscription_at),
+        "started_at": None if started_at is None else instant_ms(started_at),
+        "trial_ended_at": None,
+        "ending_at": instant_or_none(subscription.ending_at),
+        "terminated_at": instant_or_none(subscription.terminated_at),
+        "canceled_at": instant_or_none(subscription.canceled_at),
+        "created_at": instant(subscription.created_at),
+        "previous_plan_code": None,
+        "next_plan_code": None,
+        "downgrade_plan_date": None,
+        "current_billing_period_started_at": None,
+        "current_billing_period_ending_at": None,
+        "on_termination_credit_note": subscription.on_termination_credit_note,
+        "on_termination_invoice": subscription.on_termination_invoice,
+        "progressive_billing_disabled": False,
+        "consolidate_invoice": subscription.consolidate_invoice,
+        "purchase_order_number": subscription.purchase_order_number,
+        "cancellation_reason": None,
+        "activated_at": instant_or_none(subscription.activated_at),
+        "payment_method": {"payment_method_id": None, "payment_method_type": "provider"},
+        "activation_rules": [],
+    }
+
+
+def _hidden(
+    customer: CustomerProfile, subscription: Subscription, organization: OrganizationState
+) -> SubscriptionHidden:
+    plan = organization.plans_by_id[subscription.plan_id]
+    return SubscriptionHidden(
+        plan_id=subscription.plan_id,
+        subscription_at=subscription.subscription_at,
+        created_at=subscription.created_at,
+        started_at=subscription.started_at,
+        ending_at=subscription.ending_at,
+        terminated_at=subscription.terminated_at,
+        status=subscription.status,
+        interval=plan.interval,
+        billing_time=subscription.billing_time,
+        pay_in_advance=plan.pay_in_advance,
+        bill_charges_monthly=bool(plan.bill_charges_monthly),
+        bill_fixed_charges_monthly=bool(plan.bill_fixed_charges_monthly),
+        timezone=customer.timezone,
+    )
+
+
+def _subscription_ids(customer: CustomerProfile, context: Context) -> list[str]:
+    body = context.get(INDEX, customer.external_id)
+    return [] if body is None else _index_decoder.decode(body).lago_ids

@@ -1,0 +1,338 @@
+//! The core of one partition: what is committed, what is on its way, and the calls that move events along.
+//!
+//! ```text
+//! ingest → open batch → seal → (stored by the caller) → confirm | rollback
+//! ```
+//! One lock guards everything; parsing, packing, hashing and compressing happen outside it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::answer::{self, Refusal, Stamp};
+use crate::chain::{inbox_stream, unattributed_stream, Head};
+use crate::commit::{Fact, Packing, Sealed};
+use crate::dedup::Dedup;
+use crate::error::{CoreError, Result};
+use crate::event::UsageEvent;
+use crate::fingerprint::Fingerprinter;
+use crate::fold::Sample;
+use crate::id::{Id, IdMap};
+use crate::log::Log;
+use crate::registry::Registry;
+use crate::request;
+use crate::staging::{Accepted, Batch, InCommit, SealedBatch};
+
+/// Answer to one HTTP body.
+pub struct Answer {
+    pub status: u16,
+    /// Batches that must commit before the answer may be sent, ascending.
+    pub wait_for: Vec<u64>,
+    /// Accepted events.
+    pub count: usize,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn refused(refusal: &Refusal, wait_for: Vec<u64>) -> Self {
+        Self {
+            status: refusal.status(),
+            wait_for,
+            count: 0,
+            body: refusal.body(),
+        }
+    }
+}
+
+pub struct State {
+    pub log: Log,
+    pub dedup: Dedup,
+    pub registry: Registry,
+    pub open: Batch,
+    pub in_commit: InCommit,
+    /// Refused repetitions since the start.
+    pub duplicates: u64,
+}
+
+impl State {
+    pub fn new(log: Log, dedup: Dedup, registry: Registry) -> Self {
+        Self {
+            log,
+            dedup,
+            registry,
+            open: Batch::new(1),
+            in_commit: InCommit::Nothing,
+            duplicates: 0,
+        }
+    }
+
+    fn staged_bytes(&self) -> usize {
+        self.open.bytes() + self.in_commit.bytes()
+    }
+}
+
+pub struct Core {
+    pub fingerprinter: Fingerprinter,
+    batch_max: usize,
+    state: Mutex<State>,
+    /// Copy of the state's figure, readable without the lock.
+    staged_bytes: AtomicUsize,
+}
+
+impl Core {
+    pub fn new(secret: Id, batch_max: usize) -> Self {
+        Self::with_state(
+            secret,
+            batch_max,
+            State::new(Log::default(), Dedup::default(), Registry::default()),
+        )
+    }
+
+    pub fn with_state(secret: Id, batch_max: usize, state: State) -> Self {
+        Self {
+            fingerprinter: Fingerprinter::new(secret),
+            batch_max,
+            state: Mutex::new(state),
+            staged_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// A panic while the lock was held may have left half a change behind.
+    pub fn lock(&self) -> Result<MutexGuard<'_, State>> {
+        self.state.lock().map_err(|_| {
+            CoreError::Corruption(
+                "the metering core stopped inside a change; restart from the log".into(),
+            )
+        })
+    }
+
+    pub fn staged_bytes(&self) -> usize {
+        self.staged_bytes.load(Ordering::Relaxed)
+    }
+
+    fn publish_staged_bytes(&self, state: &State) {
+        self.staged_bytes
+            .store(state.staged_bytes(), Ordering::Relaxed);
+    }
+
+    /// Parses, validates, de-duplicates and stages one body, all or nothing.
+    pub fn ingest(&self, org: Id, body: &[u8], single: bool, now_us: i64) -> Result<Answer> {
+        let events = match request::read(body, single, self.batch_max) {
+            Ok(events) => events,
+            Err(refusal) => return Ok(Answer::refused(&refusal, Vec::new())),
+        };
+        let accepted = self.identify(org, events, now_us);
+        let batch = match self.admit(org, &accepted)? {
+            Ok(batch) => batch,
+            Err((refused, wait_for)) => {
+                return Ok(Answer::refused(
+                    &Refusal::duplicates(&refused, single),
+                    wait_for,
+                ))
+            }
+        };
+        Ok(Answer {
+            status: 200,
+            wait_for: vec![batch],
+            count: accepted.len(),
+            body: answer::events(&accepted, single),
+        })
+    }
+
+    fn identify<'a>(&self, org: Id, events: Vec<UsageEvent<'a>>, now_us: i64) -> Vec<Accepted<'a>> {
+        let mut last: Option<(&[u8], Id)> = None;
+        let mut accepted = Vec::with_capacity(events.len());
+        for event in events {
+            // Most bodies speak of one subscription.
+            let external_key = event.external_subscription_id.map(|text| match last {
+                Some((raw, key)) if raw == text.raw => key,
+                _ => {
+                    let key = self.fingerprinter.external_key(org, &text.decode());
+                    last = Some((text.raw, key));
+                    key
+                }
+            });
+            let timestamp_us = event.timestamp_us.unwrap_or(now_us);
+            let transaction_id = event.transaction_id.decode();
+            let fingerprint = match external_key {
+                Some(key) => self.fingerprinter.event(key, &transaction_id),
+                None => self.fingerprinter.unattributed(
+                    org,
+                    timestamp_us,
+                    [&transaction_id, &event.code.decode(), event.properties],
+                ),
+            };
+            let stamp = Stamp {
+                fingerprint,
+                timestamp_us,
+                received_at_us: now_us,
+            };
+            accepted.push(Accepted {
+                event,
+                stamp,
+                external_key,
+            });
+        }
+        accepted
+    }
+
+    /// The batch the events are in now, or which of them are repetitions and what that depends on.
+    #[allow(clippy::type_complexity)] // Used once, taken apart at once.
+    fn admit(
+        &self,
+        org: Id,
+        accepted: &[Accepted<'_>],
+    ) -> Result<std::result::Result<u64, (Vec<usize>, Vec<u64>)>> {
+        let mut guard = self.lock()?;
+        let state = &mut *guard;
+        let keys = accepted.iter().map(Accepted::dedup_key);
+        if let Err(duplicates) = state.dedup.admit(keys, state.open.number) {
+            state.duplicates += duplicates.indexes.len() as u64;
+            return Ok(Err((duplicates.indexes, duplicates.wait_for)));
+        }
+        for event in accepted {
+            let stream = route(&state.registry, org, event);
+            state.open.stage(event, org, stream)?;
+        }
+        self.publish_staged_bytes(state);
+        Ok(Ok(state.open.number))
+    }
+
+    /// Closes the open batch and prepares its commit.
+    pub fn seal(&self, recorded_at_us: i64, facts: &[Fact<'_>]) -> Result<Sealed> {
+        let mut packing = self.start_packing(recorded_at_us, facts)?;
+        let packed = packing.pack(facts);
+        let mut state = self.lock()?;
+        match packed {
+            Ok((sealed, outcome)) => {
+                state.in_commit = InCommit::Sealed(Box::new(packing.into_sealed(outcome)));
+                self.publish_staged_bytes(&state);
+                Ok(sealed)
+            }
+            Err(error) => {
+                state.dedup.forget(packing.batch.dedup_keys());
+                state.in_commit = InCommit::Nothing;
+                self.publish_staged_bytes(&state);
+                Err(error)
+            }
+        }
+    }
+
+    fn start_packing(&self, recorded_at_us: i64, facts: &[Fact<'_>]) -> Result<Packing> {
+        let mut guard = self.lock()?;
+        let state = &mut *guard;
+        if !matches!(state.in_commit, InCommit::Nothing) {
+            return Err(CoreError::State(
+                "a sealed batch awaits confirm or rollback",
+            ));
+        }
+        let next = Batch::new(state.open.number + 1);
+        let batch = std::mem::replace(&mut state.open, next);
+        state.in_commit = InCommit::Packing {
+            bytes: batch.bytes(),
+            events: batch.event_count(),
+        };
+        let fact_streams = facts.iter().map(|fact| fact.stream);
+        let usage_streams = batch.groups.iter().map(|group| group.stream);
+        let heads: IdMap<Head> = fact_streams
+            .chain(usage_streams)
+            .map(|stream| (stream, state.log.head(stream)))
+            .collect();
+        Ok(Packing {
+            batch,
+            recorded_at_us,
+            previous: state.log.commit,
+            heads,
+            segment_no: state.log.segment_no + 1,
+        })
+    }
+
+    /// The sealed batch is stored.
+    pub fn confirm(&self) -> Result<()> {
+        let mut guard = self.lock()?;
+        let state = &mut *guard;
+        let sealed = take_sealed(state)?;
+        state.commit(&sealed)?;
+        self.publish_staged_bytes(state);
+        Ok(())
+    }
+
+    /// The sealed batch was not stored.
+    pub fn rollback(&self) -> Result<()> {
+        let mut guard = self.lock()?;
+        let state = &mut *guard;
+        let sealed = take_sealed(state)?;
+        state.dedup.forget(sealed.batch.dedup_keys());
+        self.publish_staged_bytes(state);
+        Ok(())
+    }
+
+    pub fn stats(&self) -> Result<[(&'static str, u64); 8]> {
+        let state = self.lock()?;
+        let staged_events = state.open.event_count() + state.in_commit.event_count();
+        Ok([
+            ("events", state.log.usage_events),
+            ("duplicates", state.duplicates),
+            ("staged_bytes", state.staged_bytes() as u64),
+            ("staged_events", staged_events as u64),
+            ("fingerprints", state.dedup.count()),
+            ("windows", state.registry.window_count() as u64),
+            ("subscriptions", state.registry.subscriptions.len() as u64),
+            ("streams", state.log.stream_count() as u64),
+        ])
+    }
+}
+
+fn route(registry: &Registry, org: Id, accepted: &Accepted<'_>) -> Id {
+    let (Some(key), Some(text)) = (
+        accepted.external_key,
+        accepted.event.external_subscription_id,
+    ) else {
+        return unattributed_stream(org);
+    };
+    registry
+        .route(key, accepted.stamp.timestamp_us)
+        .unwrap_or_else(|| inbox_stream(org, &text.decode()))
+}
+
+fn take_sealed(state: &mut State) -> Result<SealedBatch> {
+    match std::mem::replace(&mut state.in_commit, InCommit::Nothing) {
+        InCommit::Sealed(sealed) => Ok(*sealed),
+        other => {
+            state.in_commit = other;
+            Err(CoreError::State("no batch is sealed"))
+        }
+    }
+}
+
+impl State {
+    fn commit(&mut self, sealed: &SealedBatch) -> Result<()> {
+        for &(stream, head) in &sealed.fact_heads {
+            self.log.advance(stream, head)?;
+        }
+        let batch = &sealed.batch;
+        let mut streams = vec![0; batch.groups.len()];
+        if !sealed.usage_heads.is_empty() {
+            self.log.segment_no += 1;
+        }
+        for &(group, head) in &sealed.usage_heads {
+            streams[group] = self.log.advance(batch.groups[group].stream, head)?;
+            self.log.add_segment(streams[group]);
+        }
+        self.dedup.commit(batch.dedup_keys())?;
+        for event in batch.foldable() {
+            let sample = Sample {
+                timestamp_us: event.timestamp_us,
+                properties: event.properties,
+            };
+            self.registry.fold(
+                event.external_key,
+                streams[event.group],
+                &event.code,
+                &sample,
+            )?;
+        }
+        self.log.usage_events += batch.event_count() as u64;
+        self.log.commit = sealed.commit;
+        Ok(())
+    }
+}

@@ -1,0 +1,275 @@
+//! One usage event as sent: its fields, and what is wrong with them (events.md §2).
+
+use crate::decimal::Decimal;
+use crate::error::{corrupt, Result};
+use crate::json::{self, Kind, Scan, Scanner, Text, Value};
+use crate::timestamp;
+
+/// Longest accepted `transaction_id`, `external_subscription_id` and `code`, in bytes of UTF-8.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Stored as decimal(40,15): 25 whole and 15 fractional digits.
+const PRECISE_WHOLE_DIGITS_MAX: usize = 25;
+const PRECISE_SCALE: u32 = 15;
+
+/// (field, error code) pairs of one event, in check order.
+pub type Problems = Vec<(&'static str, &'static str)>;
+
+/// An event object cut into its fields; nothing is checked yet.
+#[derive(Default)]
+pub struct RawEvent<'a> {
+    raw: &'a [u8],
+    has_members: bool,
+    transaction_id: Option<Text<'a>>,
+    external_subscription_id: Option<Text<'a>>,
+    code: Option<Text<'a>>,
+    timestamp: Option<Value<'a>>,
+    properties: Option<&'a [u8]>,
+    precise_total_amount_cents: Option<Value<'a>>,
+}
+
+impl<'a> RawEvent<'a> {
+    /// Scans the next value; one that is no object gives an event without members.
+    pub fn scan(scanner: &mut Scanner<'a>) -> Scan<Self> {
+        let mut event = Self::default();
+        if scanner.next_byte() != Some(b'{') {
+            scanner.value()?;
+            return Ok(event);
+        }
+        let start = scanner.position();
+        scanner.object(|scanner, key| {
+            let value = scanner.value()?;
+            event.set(&key.decode(), value);
+            Ok(())
+        })?;
+        event.raw = scanner.since(start);
+        Ok(event)
+    }
+
+    /// Keeps a member; a later one of the same name replaces it, also by nothing.
+    fn set(&mut self, key: &[u8], value: Value<'a>) {
+        self.has_members = true;
+        match key {
+            b"transaction_id" => self.transaction_id = value.text(),
+            b"external_subscription_id" => self.external_subscription_id = value.text(),
+            b"code" => self.code = value.text(),
+            b"timestamp" => self.timestamp = Some(value),
+            b"properties" => self.properties = (value.kind == Kind::Object).then_some(value.raw),
+            b"precise_total_amount_cents" => self.precise_total_amount_cents = Some(value),
+            _ => {}
+        }
+    }
+
+    /// Rails calls an object without members "empty", and so a missing parameter.
+    pub fn has_members(&self) -> bool {
+        self.has_members
+    }
+
+    /// A bad timestamp is reported alone: the reference looks at it first and stops there.
+    pub fn check(self) -> std::result::Result<UsageEvent<'a>, Problems> {
+        let Ok(timestamp_us) = parse_timestamp(self.timestamp) else {
+            return Err(vec![("timestamp", "invalid_format")]);
+        };
+        let mut problems = Problems::new();
+        let transaction_id = required("transaction_id", self.transaction_id, &mut problems);
+        let code = required("code", self.code, &mut problems);
+        let external = self.external_subscription_id;
+        if external.is_some_and(|text| text.decode().len() > TEXT_BYTES_MAX) {
+            problems.push(("external_subscription_id", "value_is_too_long"));
+        }
+        let precise = parse_precise_amount(self.precise_total_amount_cents);
+        if precise.is_err() {
+            problems.push(("precise_total_amount_cents", "invalid_format"));
+        }
+        match (transaction_id, code, precise) {
+            (Some(transaction_id), Some(code), Ok(precise)) if problems.is_empty() => {
+                Ok(UsageEvent {
+                    raw: self.raw,
+                    transaction_id,
+                    external_subscription_id: external,
+                    code,
+                    timestamp_us,
+                    properties: self.properties.unwrap_or(b"{}"),
+                    precise_total_amount_cents: precise,
+                })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// A usage event with everything it must have.
+pub struct UsageEvent<'a> {
+    /// The event object as sent.
+    pub raw: &'a [u8],
+    pub transaction_id: Text<'a>,
+    pub external_subscription_id: Option<Text<'a>>,
+    pub code: Text<'a>,
+    /// None: the reception time counts.
+    pub timestamp_us: Option<i64>,
+    /// The text of an object.
+    pub properties: &'a [u8],
+    /// Plain decimal with at least one fractional digit.
+    pub precise_total_amount_cents: Option<String>,
+}
+
+impl<'a> UsageEvent<'a> {
+    /// Reads an accepted event back from its stored text.
+    pub fn from_stored(raw: &'a [u8]) -> Result<Self> {
+        let event = json::document(raw, RawEvent::scan).map(RawEvent::check);
+        match event {
+            Ok(Ok(event)) => Ok(event),
+            _ => corrupt("a stored usage event is not one that was accepted"),
+        }
+    }
+}
+
+fn required<'a>(
+    field: &'static str,
+    text: Option<Text<'a>>,
+    problems: &mut Problems,
+) -> Option<Text<'a>> {
+    match text.filter(|text| !is_blank(&text.decode())) {
+        None => {
+            problems.push((field, "value_is_mandatory"));
+            None
+        }
+        Some(text) if text.decode().len() > TEXT_BYTES_MAX => {
+            problems.push((field, "value_is_too_long"));
+            None
+        }
+        text => text,
+    }
+}
+
+/// Empty or white space only, Unicode's included.
+fn is_blank(bytes: &[u8]) -> bool {
+    match bytes.first() {
+        None => true,
+        Some(first) if first.is_ascii_graphic() => false,
+        _ => std::str::from_utf8(bytes).is_ok_and(|text| text.trim().is_empty()),
+    }
+}
+
+/// The value is present and no timestamp or amount.
+struct BadFormat;
+
+fn parse_timestamp(value: Option<Value<'_>>) -> std::result::Result<Option<i64>, BadFormat> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    match value.kind {
+        Kind::Null | Kind::False | Kind::Array | Kind::Object => Ok(None),
+        Kind::True => Err(BadFormat),
+        Kind::String | Kind::Number => value
+            .text()
+            .and_then(|text| timestamp::parse_seconds(&text.decode()))
+            .map(Some)
+            .ok_or(BadFormat),
+    }
+}
+
+/// Absent, null, other kinds and blank strings give None. Refusing what is not a number is the spec's hardening.
+fn parse_precise_amount(
+    value: Option<Value<'_>>,
+) -> std::result::Result<Option<String>, BadFormat> {
+    let Some(text) = value.and_then(|value| value.text()) else {
+        return Ok(None);
+    };
+    let text = text.decode();
+    let text = text.trim_ascii();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let amount = Decimal::parse(text)
+        .ok_or(BadFormat)?
+        .rounded(PRECISE_SCALE);
+    if amount.whole_digits() > PRECISE_WHOLE_DIGITS_MAX {
+        return Err(BadFormat);
+    }
+    Ok(Some(amount.with_fraction()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(raw: &str) -> Problems {
+        json::document(raw.as_bytes(), RawEvent::scan)
+            .unwrap()
+            .check()
+            .err()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn fields_are_checked_in_order() {
+        let mandatory = "value_is_mandatory";
+        for (raw, expected) in [
+            (r#"{"transaction_id":"t","code":"c"}"#, vec![]),
+            (r#"{"transaction_id":7,"code":1.50}"#, vec![]),
+            (
+                r#"{"transaction_id":" \u00a0","code":""}"#,
+                vec![("transaction_id", mandatory), ("code", mandatory)],
+            ),
+            (
+                r#"{"transaction_id":[1],"code":true}"#,
+                vec![("transaction_id", mandatory), ("code", mandatory)],
+            ),
+            (
+                r#"{"timestamp":"x"}"#,
+                vec![("timestamp", "invalid_format")],
+            ),
+            (
+                r#"{"transaction_id":"t","code":"c","timestamp":true}"#,
+                vec![("timestamp", "invalid_format")],
+            ),
+            (
+                r#"{"transaction_id":"t","precise_total_amount_cents":"x"}"#,
+                vec![
+                    ("code", mandatory),
+                    ("precise_total_amount_cents", "invalid_format"),
+                ],
+            ),
+            (
+                r#"{"transaction_id":"t","code":"c","precise_total_amount_cents":1e26}"#,
+                vec![("precise_total_amount_cents", "invalid_format")],
+            ),
+            (
+                "[]",
+                vec![("transaction_id", mandatory), ("code", mandatory)],
+            ),
+        ] {
+            assert_eq!(problems(raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn values_are_taken_as_documented() {
+        let raw = br#"{"transaction_id":1,"transaction_id":"a\u0062","code":"c","timestamp":null,
+            "properties":[1],"precise_total_amount_cents":"140","external_subscription_id":42}"#;
+        let event = UsageEvent::from_stored(raw).unwrap();
+        assert!(event.transaction_id.is(b"ab"));
+        assert_eq!(event.properties, b"{}");
+        assert_eq!(event.timestamp_us, None);
+        assert_eq!(event.precise_total_amount_cents.as_deref(), Some("140.0"));
+        assert!(event.external_subscription_id.unwrap().is(b"42"));
+        assert!(UsageEvent::from_stored(b"{}").is_err());
+    }
+
+    #[test]
+    fn long_texts_are_refused() {
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        let raw = format!(
+            r#"{{"transaction_id":"{long}","code":"c","external_subscription_id":"{long}"}}"#
+        );
+        let too_long = "value_is_too_long";
+        assert_eq!(
+            problems(&raw),
+            vec![
+                ("transaction_id", too_long),
+                ("external_subscription_id", too_long)
+            ]
+        );
+    }
+}

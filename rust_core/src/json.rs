@@ -1,0 +1,489 @@
+//! Strict JSON scanner (RFC 8259) that keeps values as slices of the body.
+//!
+//! Stricter than many: lone surrogate escapes, nesting deeper than [`DEPTH_MAX`] and trailing bytes are
+//! malformed. The caller checks UTF-8 first ([`document`] does), so strings are only searched for quotes,
+//! escapes and control characters.
+
+use std::borrow::Cow;
+
+/// Deepest allowed nesting of arrays and objects.
+pub const DEPTH_MAX: u32 = 64;
+
+/// The text is not JSON as we accept it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+pub type Scan<T> = Result<T, Malformed>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    True,
+    False,
+    Null,
+}
+
+/// A scanned value; `raw` is its text as sent, quotes included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value<'a> {
+    pub kind: Kind,
+    pub raw: &'a [u8],
+    escaped: bool,
+}
+
+impl<'a> Value<'a> {
+    /// The text of a string, or of a number as written; None for the other kinds.
+    pub fn text(&self) -> Option<Text<'a>> {
+        match self.kind {
+            Kind::String => Some(Text {
+                raw: &self.raw[1..self.raw.len() - 1],
+                escaped: self.escaped,
+            }),
+            Kind::Number => Some(Text {
+                raw: self.raw,
+                escaped: false,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// String contents between the quotes, escapes not yet resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<'a> {
+    pub raw: &'a [u8],
+    escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// A text whose slice was kept apart from the mark whether it has escapes.
+    pub fn new(raw: &'a [u8], escaped: bool) -> Self {
+        Self { raw, escaped }
+    }
+
+    pub fn is_escaped(&self) -> bool {
+        self.escaped
+    }
+
+    /// The UTF-8 bytes the text stands for.
+    pub fn decode(&self) -> Cow<'a, [u8]> {
+        if self.escaped {
+            Cow::Owned(unescape(self.raw))
+        } else {
+            Cow::Borrowed(self.raw)
+        }
+    }
+
+    pub fn is(&self, expected: &[u8]) -> bool {
+        if self.escaped {
+            *self.decode() == *expected
+        } else {
+            self.raw == expected
+        }
+    }
+}
+
+pub struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: u32,
+}
+
+/// Scans one whole document: `read` must consume exactly its top-level value.
+pub fn document<'a, T>(bytes: &'a [u8], read: impl FnOnce(&mut Scanner<'a>) -> Scan<T>) -> Scan<T> {
+    std::str::from_utf8(bytes).map_err(|_| Malformed)?;
+    let mut scanner = Scanner {
+        bytes,
+        at: 0,
+        depth: 0,
+    };
+    let result = read(&mut scanner)?;
+    scanner.blanks();
+    if scanner.at == bytes.len() {
+        Ok(result)
+    } else {
+        Err(Malformed)
+    }
+}
+
+/// The value of the last member called `field` of an object given as text.
+pub fn member<'a>(object: &'a [u8], field: &[u8]) -> Scan<Option<Value<'a>>> {
+    let mut found = None;
+    let mut scanner = Scanner {
+        bytes: object,
+        at: 0,
+        depth: 0,
+    };
+    scanner.object(|scanner, key| {
+        let value = scanner.value()?;
+        if key.is(field) {
+            found = Some(value);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+impl<'a> Scanner<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, byte: u8) -> Scan<()> {
+        if self.eat(byte) {
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    /// The first byte of the next value, which is not consumed.
+    pub fn next_byte(&mut self) -> Option<u8> {
+        self.blanks();
+        self.peek()
+    }
+
+    /// Where the scanner stands; with [`Self::since`] it gives the text of what was scanned between.
+    pub fn position(&mut self) -> usize {
+        self.blanks();
+        self.at
+    }
+
+    pub fn since(&self, start: usize) -> &'a [u8] {
+        &self.bytes[start..self.at]
+    }
+
+    /// Scans one value of any kind.
+    pub fn value(&mut self) -> Scan<Value<'a>> {
+        let start = self.position();
+        let mut escaped = false;
+        let kind = match self.peek().ok_or(Malformed)? {
+            b'{' => {
+                self.object(|scanner, _| scanner.value().map(|_| ()))?;
+                Kind::Object
+            }
+            b'[' => {
+                self.array(|scanner| scanner.value().map(|_| ()))?;
+                Kind::Array
+            }
+            b'"' => {
+                escaped = self.string()?.escaped;
+                Kind::String
+            }
+            b't' => self.word(b"true", Kind::True)?,
+            b'f' => self.word(b"false", Kind::False)?,
+            b'n' => self.word(b"null", Kind::Null)?,
+            _ => {
+                self.number()?;
+                Kind::Number
+            }
+        };
+        Ok(Value {
+            kind,
+            raw: self.since(start),
+            escaped,
+        })
+    }
+
+    /// Scans an object; `each` gets every key and must consume its value.
+    pub fn object(&mut self, mut each: impl FnMut(&mut Self, Text<'a>) -> Scan<()>) -> Scan<()> {
+        self.enter(b'{')?;
+        self.blanks();
+        if !self.eat(b'}') {
+            loop {
+                self.blanks();
+                let key = self.string()?;
+                self.blanks();
+                self.expect(b':')?;
+                each(self, key)?;
+                self.blanks();
+                if !self.eat(b',') {
+                    break;
+                }
+            }
+            self.expect(b'}')?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Scans an array; `each` must consume one value.
+    pub fn array(&mut self, mut each: impl FnMut(&mut Self) -> Scan<()>) -> Scan<()> {
+        self.enter(b'[')?;
+        self.blanks();
+        if !self.eat(b']') {
+            loop {
+                each(self)?;
+                self.blanks();
+                if !self.eat(b',') {
+                    break;
+                }
+            }
+            self.expect(b']')?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn enter(&mut self, open: u8) -> Scan<()> {
+        self.blanks();
+        self.expect(open)?;
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(Malformed);
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &[u8], kind: Kind) -> Scan<Kind> {
+        if self.bytes[self.at..].starts_with(word) {
+            self.at += word.len();
+            Ok(kind)
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn number(&mut self) -> Scan<()> {
+        self.eat(b'-');
+        let leading_zero = self.peek() == Some(b'0');
+        let whole = self.digits();
+        if whole == 0 || (leading_zero && whole > 1) {
+            return Err(Malformed);
+        }
+        if self.eat(b'.') && self.digits() == 0 {
+            return Err(Malformed);
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            let _signed = self.eat(b'-') || self.eat(b'+');
+            if self.digits() == 0 {
+                return Err(Malformed);
+            }
+        }
+        Ok(())
+    }
+
+    fn string(&mut self) -> Scan<Text<'a>> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.plain_run();
+            match self.peek().ok_or(Malformed)? {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                0..=0x1F => return Err(Malformed),
+                _ => self.at += 1,
+            }
+        }
+        let raw = self.since(start);
+        self.at += 1;
+        Ok(Text { raw, escaped })
+    }
+
+    /// Skips whole groups of eight bytes that hold no quote, backslash or control character.
+    fn plain_run(&mut self) {
+        while let Some(group) = self.bytes.get(self.at..self.at + 8) {
+            let mut word = [0; 8];
+            word.copy_from_slice(group);
+            let special = first_special(u64::from_le_bytes(word));
+            self.at += special;
+            if special < 8 {
+                return;
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Scan<()> {
+        self.at += 1;
+        match self.peek().ok_or(Malformed)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {
+                self.at += 1;
+                Ok(())
+            }
+            b'u' => match self.code_unit()? {
+                0xDC00..=0xDFFF => Err(Malformed),
+                0xD800..=0xDBFF => {
+                    self.expect(b'\\')?;
+                    match self.code_unit()? {
+                        0xDC00..=0xDFFF => Ok(()),
+                        _ => Err(Malformed),
+                    }
+                }
+                _ => Ok(()),
+            },
+            _ => Err(Malformed),
+        }
+    }
+
+    fn code_unit(&mut self) -> Scan<u32> {
+        self.expect(b'u')?;
+        let digits = self.bytes.get(self.at..self.at + 4).ok_or(Malformed)?;
+        self.at += 4;
+        hex4(digits).ok_or(Malformed)
+    }
+}
+
+/// Index of the first byte of a little-endian word that is a quote, a backslash or below 0x20; 8 = none.
+///
+/// The usual bit trick marks the high bit of each such byte; it may mark a byte wrongly only *after* a true mark.
+fn first_special(word: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let zero_bytes = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
+    let quotes = zero_bytes(word ^ (ONES * 0x22));
+    let backslashes = zero_bytes(word ^ (ONES * 0x5C));
+    let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+    ((quotes | backslashes | controls).trailing_zeros() / 8) as usize
+}
+
+fn hex4(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |unit, &digit| {
+        Some(unit * 16 + char::from(digit).to_digit(16)?)
+    })
+}
+
+/// Resolves the escapes of a text the scanner has accepted.
+fn unescape(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while let Some(&byte) = raw.get(at) {
+        if byte != b'\\' {
+            out.push(byte);
+            at += 1;
+            continue;
+        }
+        let escape = raw[at + 1];
+        at += 2;
+        match escape {
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'u' => {
+                let (decoded, length) = code_point(&raw[at..]);
+                out.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
+                at += length;
+            }
+            plain => out.push(plain),
+        }
+    }
+    out
+}
+
+/// The character of the digits after `\u`, and how many bytes it took; a pair of surrogates is one character.
+fn code_point(digits: &[u8]) -> (char, usize) {
+    let unit = hex4(&digits[..4]).unwrap_or(0);
+    let (point, length) = if (0xD800..0xDC00).contains(&unit) {
+        let low = hex4(&digits[6..10]).unwrap_or(0);
+        (0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00), 10)
+    } else {
+        (unit, 4)
+    };
+    (
+        char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER),
+        length,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(text: &[u8]) -> bool {
+        document(text, |scanner| scanner.value().map(|_| ())).is_ok()
+    }
+
+    #[test]
+    fn strictness() {
+        for good in [
+            r#"{"a":[1,-0,2.5e+10,"x\u00e9\ud83d\ude00",true,false,null,{}]}"#,
+            " [ ] ",
+            "0",
+            "\"a longer string of é and others\"",
+        ] {
+            assert!(accepts(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "01",
+            "+1",
+            "1.",
+            ".5",
+            "1e",
+            "-",
+            "NaN",
+            "tru",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\udc00\"",
+            "\"\\ud800\\u0041\"",
+            "\"open",
+            "1 1",
+            "{a:1}",
+            "'a'",
+            "\u{feff}1",
+            "\"12345678\u{1}\"",
+        ] {
+            assert!(!accepts(bad.as_bytes()), "{bad}");
+        }
+        assert!(!accepts(b"\"\xff\""));
+    }
+
+    #[test]
+    fn depth_limit() {
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert!(accepts(&nested(64)));
+        assert!(!accepts(&nested(65)));
+    }
+
+    #[test]
+    fn last_member_wins_and_escapes_decode() {
+        let object = br#"{"gb":1,"g\u0062":"\u00e9\ud83d\ude00\n\/","x":{"gb":3}}"#;
+        let found = member(object, b"gb").unwrap().unwrap();
+        assert_eq!(&*found.text().unwrap().decode(), "é😀\n/".as_bytes());
+    }
+
+    #[test]
+    fn special_bytes_are_found_at_every_position() {
+        for special in [b'"', b'\\', 0, 0x1F] {
+            for position in 0..8 {
+                let mut bytes = [0x80 | b'x'; 8];
+                bytes[position] = special;
+                assert_eq!(first_special(u64::from_le_bytes(bytes)), position);
+            }
+        }
+        assert_eq!(first_special(u64::from_le_bytes(*b"plain ~!")), 8);
+    }
+}

@@ -1,0 +1,34 @@
+//! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
+//!
+//! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
+//! `registry` (`window`, `fold`). `recovery`, `snapshot`, `refold`, `verify` and `scan` read the log back.
+//! Only `python` knows of Python.
+
+pub mod answer;
+pub mod chain;
+pub mod commit;
+pub mod core;
+pub mod decimal;
+pub mod dedup;
+pub mod error;
+pub mod event;
+pub mod fingerprint;
+pub mod fold;
+pub mod id;
+pub mod json;
+pub mod log;
+#[cfg(feature = "python")]
+mod python;
+pub mod record;
+pub mod recovery;
+pub mod refold;
+pub mod registry;
+pub mod request;
+pub mod scan;
+pub mod segment;
+pub mod snapshot;
+pub mod staging;
+pub mod timestamp;
+pub mod verify;
+pub mod window;
+pub mod wire;

@@ -1,0 +1,329 @@
+//! `Core`, `Ingest` and `Sealed` for Python; documented in `_core.pyi`.
+
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+
+use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
+use crate::chain::Head;
+use crate::commit::{Fact, Sealed};
+use crate::core::{Answer, Core};
+use crate::fold::Aggregation;
+use crate::registry::SubscriptionSpec;
+use crate::window::Charge;
+
+/// Below this, giving up the GIL costs more than the work: another thread may keep it for milliseconds.
+const SMALL_BODY_BYTES: usize = 4 * 1024;
+
+#[pyclass(frozen, name = "Ingest", module = "lago_engine._core")]
+pub(super) struct PyIngest {
+    #[pyo3(get)]
+    status: u16,
+    #[pyo3(get)]
+    batch: u64,
+    #[pyo3(get)]
+    wait_for: Py<PyTuple>,
+    #[pyo3(get)]
+    count: usize,
+    #[pyo3(get)]
+    body: Py<PyBytes>,
+}
+
+impl PyIngest {
+    fn new(py: Python<'_>, answer: &Answer) -> PyResult<Self> {
+        Ok(Self {
+            status: answer.status,
+            batch: answer.wait_for.last().copied().unwrap_or(0),
+            wait_for: PyTuple::new(py, &answer.wait_for)?.unbind(),
+            count: answer.count,
+            body: PyBytes::new(py, &answer.body).unbind(),
+        })
+    }
+}
+
+#[pyclass(frozen, name = "Sealed", module = "lago_engine._core")]
+pub(super) struct PySealed {
+    #[pyo3(get)]
+    batch: u64,
+    #[pyo3(get)]
+    commit_seq: u64,
+    #[pyo3(get)]
+    commit_hash: Py<PyBytes>,
+    #[pyo3(get)]
+    versions: Vec<u64>,
+    #[pyo3(get)]
+    hashes: Vec<Py<PyBytes>>,
+    #[pyo3(get)]
+    segment: Option<Py<PyBytes>>,
+    #[pyo3(get)]
+    segment_no: u64,
+    #[pyo3(get)]
+    usage_events: usize,
+}
+
+impl PySealed {
+    fn new(py: Python<'_>, sealed: &Sealed) -> Self {
+        let hash = |head: &Head| hash_bytes(py, &head.hash).unbind();
+        let segment = sealed.segment.as_ref();
+        Self {
+            batch: sealed.batch,
+            commit_seq: sealed.commit_seq,
+            commit_hash: hash_bytes(py, &sealed.commit_hash).unbind(),
+            versions: sealed.facts.iter().map(|head| head.version).collect(),
+            hashes: sealed.facts.iter().map(hash).collect(),
+            segment: segment.map(|bytes| PyBytes::new(py, bytes).unbind()),
+            segment_no: sealed.segment_no,
+            usage_events: sealed.usage_events,
+        }
+    }
+}
+
+type ChargeArgument = (Id16, PyBackedStr, PyBackedStr, Option<PyBackedStr>);
+type WindowTotals<'py> = Vec<(Bound<'py, PyBytes>, String, u64)>;
+
+#[pyclass(frozen, name = "Core", module = "lago_engine._core")]
+pub(super) struct PyCore(Core);
+
+#[pymethods]
+#[allow(clippy::needless_pass_by_value)] // Extracted arguments are owned.
+impl PyCore {
+    #[new]
+    #[pyo3(signature = (secret, max_batch = 100))]
+    fn new(secret: Id16, max_batch: usize) -> Self {
+        Self(Core::new(secret.id(), max_batch))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (secret, snapshot, max_batch = 100))]
+    fn restore(
+        py: Python<'_>,
+        secret: Id16,
+        snapshot: PyBackedBytes,
+        max_batch: usize,
+    ) -> PyResult<Self> {
+        let core = py.detach(|| Core::restore(secret.id(), max_batch, &snapshot))?;
+        Ok(Self(core))
+    }
+
+    fn ingest(
+        &self,
+        py: Python<'_>,
+        org: Id16,
+        body: PyBackedBytes,
+        single: bool,
+        now_us: i64,
+    ) -> PyResult<PyIngest> {
+        let ingest = || self.0.ingest(org.id(), &body, single, now_us);
+        let answer = if body.len() < SMALL_BODY_BYTES {
+            ingest()?
+        } else {
+            py.detach(ingest)?
+        };
+        PyIngest::new(py, &answer)
+    }
+
+    fn seal(
+        &self,
+        py: Python<'_>,
+        recorded_at_us: i64,
+        facts: Vec<(Id16, PyBackedStr, PyBackedBytes)>,
+    ) -> PyResult<PySealed> {
+        let sealed = py.detach(|| {
+            let facts: Vec<Fact<'_>> = facts
+                .iter()
+                .map(|(stream, topic, body)| Fact {
+                    stream: stream.id(),
+                    topic,
+                    body,
+                })
+                .collect();
+            self.0.seal(recorded_at_us, &facts)
+        })?;
+        Ok(PySealed::new(py, &sealed))
+    }
+
+    fn confirm(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.0.confirm())?)
+    }
+
+    fn rollback(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.0.rollback())?)
+    }
+
+    fn put_plan(&self, plan_key: Id16, charges: Vec<ChargeArgument>) -> PyResult<()> {
+        let mut plan = Vec::with_capacity(charges.len());
+        for (id, metric_code, aggregation_type, field_name) in charges {
+            plan.push(Charge {
+                id: id.id(),
+                metric_code: metric_code.as_bytes().into(),
+                aggregation: Aggregation::new(&aggregation_type, field_name.as_deref())?,
+            });
+        }
+        Ok(self.0.lock()?.registry.put_plan(plan_key.id(), plan)?)
+    }
+
+    #[allow(clippy::too_many_arguments)] // Fields of one struct; a Python class for it would be built per call.
+    fn put_subscription(
+        &self,
+        subscription_id: Id16,
+        org: Id16,
+        external_id: PyBackedStr,
+        stream_id: Id16,
+        plan_key: Id16,
+        started_at_us: i64,
+        terminated_at_us: Option<i64>,
+    ) -> PyResult<()> {
+        let spec = SubscriptionSpec {
+            id: subscription_id.id(),
+            org: org.id(),
+            external_key: self
+                .0
+                .fingerprinter
+                .external_key(org.id(), external_id.as_bytes()),
+            stream: stream_id.id(),
+            plan_key: plan_key.id(),
+            started_at_us,
+            terminated_at_us,
+        };
+        let mut state = self.0.lock()?;
+        let segment_no = state.log.segment_no;
+        Ok(state.registry.put_subscription(spec, segment_no)?)
+    }
+
+    fn open_window(&self, subscription_id: Id16, from_us: i64, to_us: i64) -> PyResult<bool> {
+        let mut state = self.0.lock()?;
+        let segment_no = state.log.segment_no;
+        let bounds = (from_us, to_us);
+        Ok(state
+            .registry
+            .open_window(subscription_id.id(), bounds, segment_no)?)
+    }
+
+    fn needed_segments(&self, subscription_id: Id16) -> PyResult<Vec<u64>> {
+        let state = self.0.lock()?;
+        let key = state.registry.external_key(subscription_id.id())?;
+        Ok(state.log.segments_of(state.registry.streams_of(key)))
+    }
+
+    fn fold_window(
+        &self,
+        py: Python<'_>,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+        segments: Vec<PyBackedBytes>,
+    ) -> PyResult<bool> {
+        let bounds = (from_us, to_us);
+        Ok(py.detach(|| {
+            self.0
+                .fold_window(subscription_id.id(), bounds, &slices(&segments))
+        })?)
+    }
+
+    fn close_window(&self, subscription_id: Id16, from_us: i64, to_us: i64) -> PyResult<()> {
+        let mut state = self.0.lock()?;
+        Ok(state
+            .registry
+            .close_window(subscription_id.id(), (from_us, to_us))?)
+    }
+
+    fn read_window<'py>(
+        &self,
+        py: Python<'py>,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+    ) -> PyResult<Option<WindowTotals<'py>>> {
+        // The lock is gone before Python objects are made: making them may run other Python code.
+        let totals = self
+            .0
+            .lock()?
+            .registry
+            .read_window(subscription_id.id(), (from_us, to_us))?;
+        Ok(totals.map(|totals| {
+            let named = totals.into_iter();
+            named
+                .map(|(charge, units, events)| (id_bytes(py, charge), units, events))
+                .collect()
+        }))
+    }
+
+    fn apply_fact(&self, stream_id: Id16, version: u64, hash: Hash32) -> PyResult<()> {
+        let head = Head {
+            version,
+            hash: hash.0,
+        };
+        Ok(self
+            .0
+            .apply_facts(std::iter::once((stream_id.id(), head)))?)
+    }
+
+    fn apply_facts(&self, entries: Vec<(Id16, u64, Hash32)>) -> PyResult<()> {
+        let heads = entries.into_iter().map(|(stream, version, hash)| {
+            let head = Head {
+                version,
+                hash: hash.0,
+            };
+            (stream.id(), head)
+        });
+        Ok(self.0.apply_facts(heads)?)
+    }
+
+    fn apply_segment(&self, py: Python<'_>, segment: PyBackedBytes) -> PyResult<()> {
+        Ok(py.detach(|| self.0.apply_segment(&segment))?)
+    }
+
+    fn apply_commit(&self, seq: u64, hash: Hash32) -> PyResult<()> {
+        Ok(self.0.apply_commit(seq, hash.0)?)
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let snapshot = py.detach(|| self.0.snapshot())?;
+        Ok(PyBytes::new(py, &snapshot))
+    }
+
+    fn head<'py>(&self, py: Python<'py>, stream_id: Id16) -> PyResult<(u64, Bound<'py, PyBytes>)> {
+        let head = self.0.lock()?.log.head(stream_id.id());
+        Ok(head_tuple(py, head))
+    }
+
+    fn segments_of(&self, org: Id16, external_subscription_id: &str) -> PyResult<Vec<u64>> {
+        let fingerprinter = &self.0.fingerprinter;
+        let key = fingerprinter.external_key(org.id(), external_subscription_id.as_bytes());
+        let state = self.0.lock()?;
+        Ok(state.log.segments_of(state.registry.streams_of(key)))
+    }
+
+    fn all_segments(&self) -> PyResult<u64> {
+        Ok(self.0.lock()?.log.segment_no)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let figures = PyDict::new(py);
+        for (name, value) in self.0.stats()? {
+            figures.set_item(name, value)?;
+        }
+        Ok(figures)
+    }
+
+    #[getter]
+    fn staged_bytes(&self) -> usize {
+        self.0.staged_bytes()
+    }
+
+    #[getter]
+    fn open_batch(&self) -> PyResult<u64> {
+        Ok(self.0.lock()?.open.number)
+    }
+
+    #[getter]
+    fn commit_seq(&self) -> PyResult<u64> {
+        Ok(self.0.lock()?.log.commit.seq)
+    }
+
+    #[getter]
+    fn commit_hash<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let hash = self.0.lock()?.log.commit.hash;
+        Ok(hash_bytes(py, &hash))
+    }
+}

@@ -1,0 +1,108 @@
+//! Feeding a stored log, in order: heads, index, fingerprints and windows as if it had been committed here.
+//!
+//! An error leaves the core half fed; it must be dropped then.
+
+use crate::chain::{CommitHead, Head};
+use crate::core::{Core, State};
+use crate::error::{corrupt, CoreError, Result};
+use crate::event::UsageEvent;
+use crate::fingerprint::Fingerprinter;
+use crate::fold::Sample;
+use crate::id::Id;
+use crate::log::StreamIndex;
+use crate::record::Record;
+use crate::segment::Segment;
+use crate::staging::InCommit;
+use crate::wire::Hash;
+
+impl State {
+    /// The log is fed while nothing is on its way into it.
+    fn assert_idle(&self) -> Result<()> {
+        if self.open.event_count() > 0 || !matches!(self.in_commit, InCommit::Nothing) {
+            return Err(CoreError::State(
+                "events are staged; the log is fed before ingestion starts",
+            ));
+        }
+        Ok(())
+    }
+
+    fn apply_record(
+        &mut self,
+        fingerprinter: &Fingerprinter,
+        stream: StreamIndex,
+        record: &Record<'_>,
+    ) -> Result<()> {
+        self.log.usage_events += record.count as u64;
+        if !record.attributed {
+            return Ok(());
+        }
+        let mut last: Option<(&[u8], Id)> = None;
+        for stored in record.events() {
+            self.dedup.insert(stored.stamp.fingerprint)?;
+            let event = UsageEvent::from_stored(stored.raw)?;
+            let Some(external) = event.external_subscription_id else {
+                return corrupt("an attributed usage event names no subscription");
+            };
+            let key = match last {
+                Some((raw, key)) if raw == external.raw => key,
+                _ => fingerprinter.external_key(record.org, &external.decode()),
+            };
+            last = Some((external.raw, key));
+            let sample = Sample {
+                timestamp_us: stored.stamp.timestamp_us,
+                properties: event.properties,
+            };
+            self.registry
+                .fold(key, stream, &event.code.decode(), &sample)?;
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Heads of facts, in log order.
+    pub fn apply_facts(&self, entries: impl Iterator<Item = (Id, Head)>) -> Result<()> {
+        let mut state = self.lock()?;
+        state.assert_idle()?;
+        for (stream, head) in entries {
+            state.log.advance(stream, head)?;
+        }
+        Ok(())
+    }
+
+    /// One commit's usage.
+    pub fn apply_segment(&self, bytes: &[u8]) -> Result<()> {
+        let segment = Segment::open(bytes)?;
+        let mut guard = self.lock()?;
+        let state = &mut *guard;
+        state.assert_idle()?;
+        if segment.number != state.log.segment_no + 1 {
+            return corrupt(format!(
+                "usage segment {} follows segment {}",
+                segment.number, state.log.segment_no
+            ));
+        }
+        state.log.segment_no = segment.number;
+        let mut records = segment.records()?;
+        for entry in &segment.entries {
+            let stream = state.log.advance(entry.stream, entry.head)?;
+            state.log.add_segment(stream);
+            state.apply_record(&self.fingerprinter, stream, &records.record(entry)?)?;
+        }
+        Ok(())
+    }
+
+    /// The end of a commit.
+    pub fn apply_commit(&self, seq: u64, hash: Hash) -> Result<()> {
+        let mut state = self.lock()?;
+        state.assert_idle()?;
+        if seq != state.log.commit.seq + 1 {
+            return corrupt(format!(
+                "commit {seq} follows commit {}",
+                state.log.commit.seq
+            ));
+        }
+        state.log.commit = CommitHead { seq, hash };
+        Ok(())
+    }
+}

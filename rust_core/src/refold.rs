@@ -1,0 +1,116 @@
+//! Totals of a window from the stored segments.
+
+use std::collections::BTreeMap;
+
+use crate::core::Core;
+use crate::error::{argument, Result};
+use crate::event::UsageEvent;
+use crate::fingerprint::Fingerprinter;
+use crate::fold::{Aggregate, Sample};
+use crate::id::{Id, IdSet};
+use crate::registry::Refold;
+use crate::segment::Segment;
+use crate::window::{empty_aggregates, fold_charges};
+
+impl Core {
+    /// Completes a registered window from the log. False: window or subscription changed meanwhile.
+    pub fn fold_window(
+        &self,
+        subscription: Id,
+        bounds: (i64, i64),
+        segments: &[&[u8]],
+    ) -> Result<bool> {
+        let (refold, needed, streams) = {
+            let state = self.lock()?;
+            let Some(refold) = state.registry.refold(subscription, bounds)? else {
+                return Ok(false);
+            };
+            let needed = state.log.segments_of(&refold.streams);
+            let streams = refold
+                .streams
+                .iter()
+                .map(|&index| state.log.stream_id(index));
+            let streams: IdSet = streams.collect();
+            (refold, needed, streams)
+        };
+        let mut given = BTreeMap::new();
+        for bytes in segments {
+            let segment = Segment::open(bytes)?;
+            given.insert(segment.number, segment);
+        }
+        let mut totals = Totals::new(&self.fingerprinter, &refold, streams);
+        for number in needed
+            .into_iter()
+            .filter(|&number| number <= refold.since_segment)
+        {
+            match given.get(&number) {
+                Some(segment) => totals.fold(segment)?,
+                None => return argument(format!("segment {number} is needed and was not given")),
+            }
+        }
+        let Totals {
+            aggregates, folded, ..
+        } = totals;
+        let mut state = self.lock()?;
+        state
+            .registry
+            .finish_refold(subscription, bounds, &refold, aggregates, folded)
+    }
+}
+
+struct Totals<'a> {
+    fingerprinter: &'a Fingerprinter,
+    refold: &'a Refold,
+    streams: IdSet,
+    aggregates: Vec<Aggregate>,
+    folded: Option<(i64, i64)>,
+}
+
+impl<'a> Totals<'a> {
+    fn new(fingerprinter: &'a Fingerprinter, refold: &'a Refold, streams: IdSet) -> Self {
+        Self {
+            fingerprinter,
+            refold,
+            streams,
+            aggregates: empty_aggregates(&refold.charges),
+            folded: None,
+        }
+    }
+
+    /// Adds the window's events of one segment; segments come in ascending order.
+    fn fold(&mut self, segment: &Segment<'_>) -> Result<()> {
+        let span = self.refold.span;
+        let mut records = segment.records()?;
+        for entry in &segment.entries {
+            if !self.streams.contains(&entry.stream) || !span.overlaps((entry.min_us, entry.max_us))
+            {
+                continue;
+            }
+            let record = records.record(entry)?;
+            for stored in record
+                .events()
+                .filter(|stored| span.contains(stored.stamp.timestamp_us))
+            {
+                let event = UsageEvent::from_stored(stored.raw)?;
+                let key = event
+                    .external_subscription_id
+                    .map(|text| self.fingerprinter.external_key(record.org, &text.decode()));
+                if key == Some(self.refold.external_key) {
+                    self.add(&event, stored.stamp.timestamp_us)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, event: &UsageEvent<'_>, timestamp_us: i64) -> Result<()> {
+        let (first, last) = self.folded.unwrap_or((timestamp_us, timestamp_us));
+        self.folded = Some((first.min(timestamp_us), last.max(timestamp_us)));
+        let sample = Sample {
+            timestamp_us,
+            properties: event.properties,
+        };
+        let charges = &self.refold.charges;
+        fold_charges(&mut self.aggregates, charges, &event.code.decode(), &sample)
+    }
+}

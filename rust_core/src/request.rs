@@ -1,0 +1,94 @@
+//! An HTTP body of usage events, read up to the per-event checks (events.md §3, §4).
+
+use crate::answer::Refusal;
+use crate::event::{Problems, RawEvent, UsageEvent};
+use crate::json::{self, Scan};
+
+/// Reads and checks a body. The order of the checks is the order of the answers in the spec.
+pub fn read(
+    body: &[u8],
+    single: bool,
+    batch_max: usize,
+) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+    // A request without any body has no parameters, which is not the same as malformed JSON.
+    let body = if body.is_empty() { b"{}" } else { body };
+    if single {
+        read_single(body)
+    } else {
+        read_batch(body, batch_max)
+    }
+}
+
+fn read_single(body: &[u8]) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+    let event = json::document(body, |scanner| {
+        let mut event = None;
+        scanner.object(|scanner, key| {
+            if key.is(b"event") {
+                event = Some(RawEvent::scan(scanner)?);
+            } else {
+                scanner.value()?;
+            }
+            Ok(())
+        })?;
+        Ok(event)
+    })
+    .map_err(|_| Refusal::Malformed)?
+    .filter(RawEvent::has_members)
+    .ok_or(Refusal::MissingEvent)?;
+    match event.check() {
+        Ok(event) => Ok(vec![event]),
+        Err(problems) => Err(Refusal::Event(problems)),
+    }
+}
+
+fn read_batch(body: &[u8], batch_max: usize) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+    let (events, count) = scan_batch(body, batch_max).map_err(|_| Refusal::Malformed)?;
+    match count {
+        0 => Err(Refusal::NoEvents),
+        count if count > batch_max => Err(Refusal::TooManyEvents),
+        _ => check_all(events),
+    }
+}
+
+/// The last `events` array: its first `batch_max` items and how many it has. Anything else counts as empty.
+fn scan_batch(body: &[u8], batch_max: usize) -> Scan<(Vec<RawEvent<'_>>, usize)> {
+    let mut events = Vec::new();
+    let mut count = 0;
+    json::document(body, |scanner| {
+        scanner.object(|scanner, key| {
+            if !key.is(b"events") {
+                return scanner.value().map(|_| ());
+            }
+            events.clear();
+            count = 0;
+            if scanner.next_byte() != Some(b'[') {
+                return scanner.value().map(|_| ());
+            }
+            scanner.array(|scanner| {
+                let event = RawEvent::scan(scanner)?;
+                if count < batch_max {
+                    events.push(event);
+                }
+                count += 1;
+                Ok(())
+            })
+        })
+    })?;
+    Ok((events, count))
+}
+
+fn check_all(events: Vec<RawEvent<'_>>) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+    let mut checked = Vec::with_capacity(events.len());
+    let mut failures: Vec<(usize, Problems)> = Vec::new();
+    for (index, event) in events.into_iter().enumerate() {
+        match event.check() {
+            Ok(event) => checked.push(event),
+            Err(problems) => failures.push((index, problems)),
+        }
+    }
+    if failures.is_empty() {
+        Ok(checked)
+    } else {
+        Err(Refusal::Events(failures))
+    }
+}

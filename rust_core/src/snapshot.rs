@@ -1,0 +1,181 @@
+//! Everything committed in one piece, so that a start needs only the tail of the log.
+//!
+//! ```text
+//! magic "LAGOSNP" and format version 1 · CRC-32 of the rest u32
+//! secret check 16 · log · fingerprints · plans · subscriptions with windows · external ids
+//! ```
+//! Staged usage is not part of it. Taking one holds the lock for about a second per 50 million events.
+
+use std::sync::Arc;
+
+use crate::core::{Core, State};
+use crate::dedup::Dedup;
+use crate::error::{corrupt, CoreError, Result};
+use crate::fingerprint::Fingerprinter;
+use crate::fold::Aggregation;
+use crate::id::Id;
+use crate::log::Log;
+use crate::registry::{External, Registry, Subscription, SubscriptionSpec};
+use crate::window::{Charge, Ranges, Window};
+use crate::wire::{put_bytes, put_count, put_i64, put_id, put_u32, Reader};
+
+const MAGIC: &[u8; 8] = b"LAGOSNP\x01";
+const HEADER_BYTES: usize = 12;
+
+impl Core {
+    pub fn snapshot(&self) -> Result<Vec<u8>> {
+        let mut out = MAGIC.to_vec();
+        put_u32(&mut out, 0);
+        put_id(&mut out, self.fingerprinter.secret_check());
+        let state = self.lock()?;
+        state.log.encode(&mut out)?;
+        state.dedup.encode(&mut out);
+        encode_registry(&state.registry, &mut out)?;
+        drop(state);
+        let checksum = crc32fast::hash(&out[HEADER_BYTES..]);
+        out[MAGIC.len()..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        Ok(out)
+    }
+
+    /// The core that took the snapshot, under the same secret.
+    pub fn restore(secret: Id, batch_max: usize, snapshot: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(snapshot, "a snapshot");
+        if reader.take(MAGIC.len())? != MAGIC {
+            return corrupt("a snapshot does not begin as one of this version");
+        }
+        if reader.u32()? != crc32fast::hash(&snapshot[HEADER_BYTES..]) {
+            return corrupt("a snapshot is damaged");
+        }
+        if reader.id()? != Fingerprinter::new(secret).secret_check() {
+            return corrupt("a snapshot was taken under another secret");
+        }
+        let log = Log::decode(&mut reader)?;
+        let dedup = Dedup::decode(&mut reader)?;
+        let registry = decode_registry(&mut reader)?;
+        reader.finish()?;
+        Ok(Self::with_state(
+            secret,
+            batch_max,
+            State::new(log, dedup, registry),
+        ))
+    }
+}
+
+fn encode_registry(registry: &Registry, out: &mut Vec<u8>) -> Result<()> {
+    put_count(out, registry.plans.len())?;
+    for (key, charges) in &registry.plans {
+        put_id(out, *key);
+        encode_charges(charges, out)?;
+    }
+    put_count(out, registry.subscriptions.len())?;
+    for subscription in &registry.subscriptions {
+        encode_subscription(subscription, out)?;
+    }
+    put_count(out, registry.externals.len())?;
+    for (key, external) in &registry.externals {
+        put_id(out, *key);
+        put_count(out, external.streams.len())?;
+        for &stream in &external.streams {
+            put_u32(out, stream);
+        }
+        external.unfolded.encode(out);
+    }
+    Ok(())
+}
+
+fn decode_registry(reader: &mut Reader<'_>) -> Result<Registry> {
+    let mut registry = Registry::default();
+    for _ in 0..reader.count()? {
+        let key = reader.id()?;
+        let charges = decode_charges(reader)?;
+        registry.plans.insert(key, charges.into());
+    }
+    for _ in 0..reader.count()? {
+        decode_subscription(&mut registry, reader)?;
+    }
+    for _ in 0..reader.count()? {
+        let external: &mut External = registry.externals.entry(reader.id()?).or_default();
+        for _ in 0..reader.count()? {
+            external.streams.push(reader.u32()?);
+        }
+        external.unfolded = Ranges::decode(reader)?;
+    }
+    Ok(registry)
+}
+
+fn encode_charges(charges: &[Charge], out: &mut Vec<u8>) -> Result<()> {
+    put_count(out, charges.len())?;
+    for charge in charges {
+        put_id(out, charge.id);
+        put_bytes(out, &charge.metric_code)?;
+        put_bytes(out, charge.aggregation.type_name().as_bytes())?;
+        put_bytes(out, charge.aggregation.field().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn decode_charges(reader: &mut Reader<'_>) -> Result<Vec<Charge>> {
+    let mut charges = Vec::new();
+    for _ in 0..reader.count()? {
+        let id = reader.id()?;
+        let metric_code = reader.bytes()?.into();
+        let (aggregation_type, field) = (text(reader)?, text(reader)?);
+        charges.push(Charge {
+            id,
+            metric_code,
+            aggregation: Aggregation::new(aggregation_type, Some(field))?,
+        });
+    }
+    Ok(charges)
+}
+
+fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a str> {
+    std::str::from_utf8(reader.bytes()?)
+        .map_err(|_| CoreError::Corruption("a snapshot holds text that is not UTF-8".into()))
+}
+
+fn encode_subscription(subscription: &Subscription, out: &mut Vec<u8>) -> Result<()> {
+    let spec = &subscription.spec;
+    for id in [
+        spec.id,
+        spec.org,
+        spec.external_key,
+        spec.stream,
+        spec.plan_key,
+    ] {
+        put_id(out, id);
+    }
+    put_i64(out, spec.started_at_us);
+    out.push(u8::from(spec.terminated_at_us.is_some()));
+    put_i64(out, spec.terminated_at_us.unwrap_or_default());
+    put_count(out, subscription.windows.len())?;
+    for window in &subscription.windows {
+        window.encode(out)?;
+    }
+    Ok(())
+}
+
+fn decode_subscription(registry: &mut Registry, reader: &mut Reader<'_>) -> Result<()> {
+    let spec = SubscriptionSpec {
+        id: reader.id()?,
+        org: reader.id()?,
+        external_key: reader.id()?,
+        stream: reader.id()?,
+        plan_key: reader.id()?,
+        started_at_us: reader.i64()?,
+        terminated_at_us: {
+            let terminated = reader.u8()? == 1;
+            Some(reader.i64()?).filter(|_| terminated)
+        },
+    };
+    let Some(charges) = registry.plans.get(&spec.plan_key).map(Arc::clone) else {
+        return corrupt("a snapshot's subscription has a plan that is not in it");
+    };
+    let mut windows = Vec::new();
+    for _ in 0..reader.count()? {
+        let ticket = registry.next_ticket();
+        windows.push(Window::decode(&charges, ticket, reader)?);
+    }
+    registry.insert_subscription(spec, charges).windows = windows;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Accepted usage events on their way into a commit.
+
+use crate::answer::Stamp;
+use crate::chain::{CommitHead, Head};
+use crate::error::Result;
+use crate::event::UsageEvent;
+use crate::id::{Id, IdMap};
+use crate::json::Text;
+use crate::record::RecordEvent;
+use crate::wire::to_u32;
+
+/// An accepted event with what the engine has decided about it.
+pub struct Accepted<'a> {
+    pub event: UsageEvent<'a>,
+    pub stamp: Stamp,
+    /// Identity of (organization, `external_subscription_id`); None if it names no subscription.
+    pub external_key: Option<Id>,
+}
+
+impl Accepted<'_> {
+    /// What makes a second event a duplicate; None: nothing does.
+    pub fn dedup_key(&self) -> Option<Id> {
+        self.external_key.map(|_| self.stamp.fingerprint)
+    }
+}
+
+/// A slice of an event's text.
+#[derive(Clone, Copy)]
+struct Part {
+    start: u32,
+    length: u32,
+}
+
+impl Part {
+    /// Where `part` lies in `whole`; None if it lies elsewhere, as a default value does.
+    fn of(whole: &[u8], part: &[u8]) -> Result<Option<Self>> {
+        let start = (part.as_ptr().addr()).wrapping_sub(whole.as_ptr().addr());
+        if start > whole.len() || part.len() > whole.len() - start {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            start: to_u32(start, "a usage event")?,
+            length: to_u32(part.len(), "a usage event")?,
+        }))
+    }
+
+    fn cut(self, whole: &[u8]) -> &[u8] {
+        &whole[self.start as usize..][..self.length as usize]
+    }
+}
+
+struct StagedEvent {
+    stamp: Stamp,
+    external_key: Option<Id>,
+    defaulted: bool,
+    code_escaped: bool,
+    group: u32,
+    start: usize,
+    length: u32,
+    code: Option<Part>,
+    properties: Option<Part>,
+}
+
+/// The events of one stream in a batch.
+pub struct Group {
+    pub stream: Id,
+    pub org: Id,
+    pub attributed: bool,
+    pub events: u32,
+    pub span_us: (i64, i64),
+}
+
+/// What folding needs of a staged event.
+pub struct Foldable<'a> {
+    pub external_key: Id,
+    pub timestamp_us: i64,
+    pub group: usize,
+    pub code: std::borrow::Cow<'a, [u8]>,
+    pub properties: &'a [u8],
+}
+
+/// Events that will be committed together.
+pub struct Batch {
+    pub number: u64,
+    pub groups: Vec<Group>,
+    by_stream: IdMap<u32>,
+    events: Vec<StagedEvent>,
+    /// The events' texts, one after the other.
+    texts: Vec<u8>,
+}
+
+impl Batch {
+    pub fn new(number: u64) -> Self {
+        Self {
+            number,
+            groups: Vec::new(),
+            by_stream: IdMap::default(),
+            events: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
+    pub fn event_count(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Memory the batch stands for: texts and what is kept beside each.
+    pub fn bytes(&self) -> usize {
+        self.texts.len() + self.events.len() * size_of::<StagedEvent>()
+    }
+
+    pub fn stage(&mut self, accepted: &Accepted<'_>, org: Id, stream: Id) -> Result<()> {
+        let event = &accepted.event;
+        let staged = StagedEvent {
+            stamp: accepted.stamp,
+            external_key: accepted.external_key,
+            defaulted: event.timestamp_us.is_none(),
+            code_escaped: event.code.is_escaped(),
+            group: self.group(stream, org, accepted)?,
+            start: self.texts.len(),
+            length: to_u32(event.raw.len(), "a usage event")?,
+            code: Part::of(event.raw, event.code.raw)?,
+            properties: Part::of(event.raw, event.properties)?,
+        };
+        self.events.push(staged);
+        self.texts.extend_from_slice(event.raw);
+        Ok(())
+    }
+
+    fn group(&mut self, stream: Id, org: Id, accepted: &Accepted<'_>) -> Result<u32> {
+        let at = accepted.stamp.timestamp_us;
+        let next = to_u32(self.groups.len(), "a batch")?;
+        let index = *self.by_stream.entry(stream).or_insert(next);
+        if index == next {
+            self.groups.push(Group {
+                stream,
+                org,
+                attributed: accepted.external_key.is_some(),
+                events: 0,
+                span_us: (at, at),
+            });
+        }
+        let group = &mut self.groups[index as usize];
+        group.events += 1;
+        group.span_us = (group.span_us.0.min(at), group.span_us.1.max(at));
+        Ok(index)
+    }
+
+    fn text(&self, event: &StagedEvent) -> &[u8] {
+        &self.texts[event.start..][..event.length as usize]
+    }
+
+    /// Fingerprints of the events that can be repeated.
+    pub fn dedup_keys(&self) -> impl Iterator<Item = Id> + '_ {
+        let attributed = self
+            .events
+            .iter()
+            .filter(|event| event.external_key.is_some());
+        attributed.map(|event| event.stamp.fingerprint)
+    }
+
+    /// Positions of the events of each group, in order of acceptance.
+    pub fn positions_by_group(&self) -> Vec<Vec<usize>> {
+        let mut positions: Vec<Vec<usize>> = self
+            .groups
+            .iter()
+            .map(|group| Vec::with_capacity(group.events as usize))
+            .collect();
+        for (position, event) in self.events.iter().enumerate() {
+            positions[event.group as usize].push(position);
+        }
+        positions
+    }
+
+    pub fn record_event(&self, position: usize) -> RecordEvent<'_> {
+        let event = &self.events[position];
+        RecordEvent {
+            stamp: event.stamp,
+            defaulted: event.defaulted,
+            raw: self.text(event),
+        }
+    }
+
+    /// The events that name a subscription, in order of acceptance.
+    pub fn foldable(&self) -> impl Iterator<Item = Foldable<'_>> {
+        self.events.iter().filter_map(|event| {
+            let text = self.text(event);
+            let cut =
+                |part: Option<Part>, default| part.map_or(default, |part: Part| part.cut(text));
+            Some(Foldable {
+                external_key: event.external_key?,
+                timestamp_us: event.stamp.timestamp_us,
+                group: event.group as usize,
+                code: Text::new(cut(event.code, b""), event.code_escaped).decode(),
+                properties: cut(event.properties, b"{}"),
+            })
+        })
+    }
+}
+
+/// A batch whose commit is being stored.
+pub struct SealedBatch {
+    pub batch: Batch,
+    pub commit: CommitHead,
+    /// New entries of facts, in order.
+    pub fact_heads: Vec<(Id, Head)>,
+    /// New entries of usage records: index of the group and head, in order.
+    pub usage_heads: Vec<(usize, Head)>,
+}
+
+/// At most one batch is between `seal` and its outcome.
+pub enum InCommit {
+    Nothing,
+    /// It is being packed, outside the lock.
+    Packing {
+        bytes: usize,
+        events: usize,
+    },
+    Sealed(Box<SealedBatch>),
+}
+
+impl InCommit {
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Packing { bytes, .. } => *bytes,
+            Self::Sealed(sealed) => sealed.batch.bytes(),
+        }
+    }
+
+    pub fn event_count(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Packing { events, .. } => *events,
+            Self::Sealed(sealed) => sealed.batch.event_count(),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Usage windows: running totals of one subscription over a half-open span of time.
+
+use crate::error::Result;
+use crate::fold::{Aggregate, Aggregation, Sample};
+use crate::id::Id;
+use crate::timestamp::floor_ms;
+use crate::wire::{put_i64, put_u64, Reader};
+
+/// One charge of a plan version: which events it counts, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub id: Id,
+    pub metric_code: Box<[u8]>,
+    pub aggregation: Aggregation,
+}
+
+/// Half-open `[start, end)` in microseconds, both cut to the millisecond, so that adjoining spans share no instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub start: i64,
+    pub end: i64,
+}
+
+impl Span {
+    pub fn new(from_us: i64, to_us: i64) -> Self {
+        Self {
+            start: floor_ms(from_us),
+            end: floor_ms(to_us),
+        }
+    }
+
+    pub fn contains(&self, at_us: i64) -> bool {
+        self.start <= at_us && at_us < self.end
+    }
+
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self {
+            start: self.start.max(other.start),
+            end: self.end.min(other.end),
+        }
+    }
+
+    /// True if an instant of the closed range lies in the span.
+    pub fn overlaps(&self, (first, last): (i64, i64)) -> bool {
+        let start = self.start.max(first);
+        start < self.end && start <= last
+    }
+
+    /// The two spans that lie in exactly one of two spans, or a superset of them; they may be empty.
+    pub fn differences(&self, other: &Self) -> [Self; 2] {
+        let between = |a: i64, b: i64| Self {
+            start: a.min(b),
+            end: a.max(b),
+        };
+        [
+            between(self.start, other.start),
+            between(self.end, other.end),
+        ]
+    }
+}
+
+/// A few closed ranges `[first, last]` that cover every instant ever added, and as little else as possible.
+///
+/// Bounded, because clients choose the instants: beyond [`RANGES_MAX`] the two nearest ranges become one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges(Vec<(i64, i64)>);
+
+const RANGES_MAX: usize = 4;
+
+impl Ranges {
+    pub fn add(&mut self, first: i64, last: i64) {
+        if self.0.iter().any(|&(a, b)| a <= first && last <= b) {
+            return;
+        }
+        self.0.push((first, last));
+        self.0.sort_unstable();
+        let mut merged: Vec<(i64, i64)> = Vec::with_capacity(self.0.len());
+        for &(first, last) in &self.0 {
+            match merged.last_mut() {
+                Some(previous) if first <= previous.1 => previous.1 = previous.1.max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        if merged.len() > RANGES_MAX {
+            let gap = |pair: usize| i128::from(merged[pair + 1].0) - i128::from(merged[pair].1);
+            if let Some(nearest) = (0..merged.len() - 1).min_by_key(|&pair| gap(pair)) {
+                merged[nearest].1 = merged[nearest + 1].1;
+                merged.remove(nearest + 1);
+            }
+        }
+        self.0 = merged;
+    }
+
+    pub fn overlaps(&self, span: &Span) -> bool {
+        self.0.iter().any(|&range| span.overlaps(range))
+    }
+
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.0.len() as u64);
+        for &(first, last) in &self.0 {
+            put_i64(out, first);
+            put_i64(out, last);
+        }
+    }
+
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        let mut ranges = Self::default();
+        for _ in 0..reader.u64()? {
+            ranges.0.push((reader.i64()?, reader.i64()?));
+        }
+        Ok(ranges)
+    }
+}
+
+/// Totals of every charge of the subscription's plan over one span.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// The bounds as given; they name the window.
+    pub bounds: (i64, i64),
+    pub span: Span,
+    /// False: events of segments up to `since_segment` are missing from the totals.
+    pub complete: bool,
+    /// Newest segment when the window was registered; later events are folded as they are committed.
+    pub since_segment: u64,
+    /// Changes whenever the totals start anew, so that a fold from the log never meets other totals than it began with.
+    pub ticket: u64,
+    /// Timestamps of the events that were folded, of any code.
+    pub folded: Option<(i64, i64)>,
+    pub aggregates: Vec<Aggregate>,
+}
+
+/// Zeroed totals, one per charge.
+pub fn empty_aggregates(charges: &[Charge]) -> Vec<Aggregate> {
+    charges
+        .iter()
+        .map(|charge| charge.aggregation.empty())
+        .collect()
+}
+
+/// Adds one event to the totals of every charge on its metric code.
+pub fn fold_charges(
+    aggregates: &mut [Aggregate],
+    charges: &[Charge],
+    code: &[u8],
+    sample: &Sample<'_>,
+) -> Result<()> {
+    for (aggregate, charge) in aggregates.iter_mut().zip(charges) {
+        if *charge.metric_code == *code {
+            aggregate.fold(&charge.aggregation, sample)?;
+        }
+    }
+    Ok(())
+}
+
+impl Window {
+    pub fn fold(&mut self, charges: &[Charge], code: &[u8], sample: &Sample<'_>) -> Result<()> {
+        self.note(sample.timestamp_us, sample.timestamp_us);
+        fold_charges(&mut self.aggregates, charges, code, sample)
+    }
+
+    /// Events between two instants, both included, are in the totals.
+    pub fn note(&mut self, first: i64, last: i64) {
+        let (a, b) = self.folded.unwrap_or((first, last));
+        self.folded = Some((a.min(first), b.max(last)));
+    }
+
+    /// Puts the totals of older events under those of the newer ones; the window is complete then.
+    pub fn complete_with(
+        &mut self,
+        mut older: Vec<Aggregate>,
+        folded: Option<(i64, i64)>,
+    ) -> Result<()> {
+        for (older, newer) in older.iter_mut().zip(&self.aggregates) {
+            older.merge(newer)?;
+        }
+        self.aggregates = older;
+        if let Some((first, last)) = folded {
+            self.note(first, last);
+        }
+        self.complete = true;
+        Ok(())
+    }
+
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
+        put_i64(out, self.bounds.0);
+        put_i64(out, self.bounds.1);
+        out.push(u8::from(self.complete));
+        put_u64(out, self.since_segment);
+        let mut folded = Ranges::default();
+        if let Some((first, last)) = self.folded {
+            folded.add(first, last);
+        }
+        folded.encode(out);
+        for aggregate in &self.aggregates {
+            aggregate.encode(out)?;
+        }
+        Ok(())
+    }
+
+    pub fn decode(charges: &[Charge], ticket: u64, reader: &mut Reader<'_>) -> Result<Self> {
+        let bounds = (reader.i64()?, reader.i64()?);
+        let complete = reader.u8()? == 1;
+        let since_segment = reader.u64()?;
+        let folded = Ranges::decode(reader)?.0.first().copied();
+        let aggregates: Result<Vec<Aggregate>> = charges
+            .iter()
+            .map(|charge| Aggregate::decode(&charge.aggregation, reader))
+            .collect();
+        Ok(Self {
+            bounds,
+            span: Span::new(bounds.0, bounds.1),
+            complete,
+            since_segment,
+            ticket,
+            folded,
+            aggregates: aggregates?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_what_was_added_and_stay_few() {
+        let mut ranges = Ranges::default();
+        for at in [10, 12, 100, 1_000, 50, i64::MAX, i64::MIN] {
+            ranges.add(at, at);
+        }
+        assert!(ranges.0.len() <= RANGES_MAX);
+        for at in [10, 12, 100, 1_000, 50, i64::MAX - 1, i64::MIN] {
+            let span = Span {
+                start: at,
+                end: at + 1,
+            };
+            assert_eq!(ranges.overlaps(&span), at != i64::MAX - 1, "{at}");
+        }
+        let far = Span {
+            start: 2_000,
+            end: 1_000_000,
+        };
+        assert!(!ranges.overlaps(&far));
+        assert!(!ranges.overlaps(&Span { start: 10, end: 10 }));
+    }
+
+    #[test]
+    fn spans_are_half_open_and_cut_to_milliseconds() {
+        let span = Span::new(1_999, 3_999);
+        assert!(span.contains(1_000) && span.contains(2_999));
+        assert!(!span.contains(999) && !span.contains(3_000));
+    }
+}

@@ -1,0 +1,31 @@
+"""Fixtures that any test may use."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import postgres
+import psycopg
+import pytest
+
+DATABASE_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """One PostgreSQL server for the test run; skips where none is installed."""
+    reason = postgres.missing()
+    if reason:
+        pytest.skip(reason)
+    with postgres.cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: postgres.Cluster) -> str:
+    """The URL of a fresh database."""
+    name = f"test_{next(DATABASE_NUMBERS)}"
+    with psycopg.connect(postgres_cluster.url("postgres"), autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+    return postgres_cluster.url(name)

@@ -1,0 +1,574 @@
+"""A log written by hand that holds every event documents are made of, and what it takes to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain import events, ids
+from lago_engine.domain.catalog.entities import (
+    BillableMetric,
+    Charge,
+    Organization,
+    PaymentConnection,
+    Plan,
+    Tax,
+    WebhookEndpoint,
+)
+from lago_engine.domain.catalog.evolve import evolve_organization
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.profile import (
+    Address,
+    BillingConfiguration,
+    CustomerMetadata,
+    CustomerProfile,
+)
+from lago_engine.domain.customer.state import Payment, Subscription
+from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice, InvoiceLink
+from lago_engine.domain.timezones import micros
+from lago_engine.projecting import Envelope, InlineRunner, MemoryDocuments, find_projections
+from lago_engine.store.outbox import OutboxEntry
+from lago_engine.webhooks.outbox import WebhookOutbox
+
+ORGANIZATION_ID = UUID("0196f3a0-0000-8000-8000-0000abcd7f21")
+START = datetime(2026, 3, 1, 9, 30, 15, 123456, tzinfo=UTC)
+REAL_TIME = datetime(2027, 1, 1, tzinfo=UTC)
+
+replace = msgspec.structs.replace
+
+
+def make_id(name: str) -> UUID:
+    return ids.derive("projection history", name)
+
+
+ORGANIZATION = Organization(
+    id=ORGANIZATION_ID,
+    name="Acme Cloud",
+    created_at=START,
+    hmac_key="3f0c2a58-5d6e-4a0b-9b9b-0d8a0f6f4b11",
+    document_number_prefix="ACM-7F21",
+    billing_entity_code="acme_cloud",
+    default_currency="EUR",
+    timezone="Europe/Paris",
+    email="billing@acme.test",
+    email_settings=("invoice.finalized",),
+    test=True,
+)
+ENDPOINT = WebhookEndpoint(
+    id=make_id("endpoint"), webhook_url="https://b.example.test/hook", created_at=START
+)
+CHOOSY_ENDPOINT = WebhookEndpoint(
+    id=make_id("choosy endpoint"),
+    webhook_url="https://a.example.test/hook",
+    created_at=START + timedelta(seconds=1),
+    signature_algo="hmac",
+    name="only money",
+    event_types=("invoice.payment_status_updated", "payment.succeeded"),
+)
+CONNECTION = PaymentConnection(
+    id=make_id("connection"),
+    code="psp",
+    provider="simulated",
+    name="Our PSP",
+    created_at=START,
+    config={"secret_key": "sk_very_secret", "outcome": "processing"},
+    simulated_as="stripe",
+)
+VAT = Tax(
+    id=make_id("vat"),
+    code="vat",
+    name="VAT",
+    rate=Decimal("20.5"),
+    created_at=START,
+    applied_to_organization=True,
+)
+LEVY = Tax(id=make_id("levy"), code="levy", name="A levy", rate=Decimal(3), created_at=START)
+METRIC = BillableMetric(
+    id=make_id("metric"),
+    code="storage",
+    name="Storage",
+    aggregation_type="sum_agg",
+    field_name="gb",
+    rounding_function="round",
+    rounding_precision=2,
+    created_at=START,
+)
+SPARE_METRIC = BillableMetric(
+    id=make_id("spare metric"),
+    code="calls",
+    name="Calls",
+    aggregation_type="count_agg",
+    created_at=START,
+)
+CHARGE = Charge(
+    id=make_id("charge"),
+    code="storage",
+    billable_metric_id=METRIC.id,
+    billable_metric_code="storage",
+    charge_model="standard",
+    properties={"amount": "0.07"},
+    created_at=START,
+    tax_ids=(LEVY.id,),
+)
+PLAN = Plan(
+    id=make_id("plan"),
+    version=1,
+    code="pro",
+    name="Pro",
+    interval="monthly",
+    amount_cents=9900,
+    amount_currency="EUR",
+    pay_in_advance=False,
+    created_at=START,
+    tax_ids=(VAT.id,),
+    charges=(CHARGE,),
+    metadata={"team": "blue", "none": None},
+)
+SPARE_PLAN = Plan(
+    id=make_id("spare plan"),
+    version=1,
+    code="spare",
+    name="Spare",
+    interval="yearly",
+    amount_cents=0,
+    amount_currency="JPY",
+    pay_in_advance=True,
+    created_at=START,
+    description="Nobody has it",
+    invoice_display_name="Spare part",
+    trial_period=Decimal("7.5"),
+    bill_charges_monthly=True,
+)
+CUSTOMER = CustomerProfile(
+    id=make_id("customer"),
+    organization_id=ORGANIZATION_ID,
+    external_id="cus_1",
+    sequential_id=1,
+    slug="ACM-7F21-001",
+    billing_entity_code="acme_cloud",
+    created_at=START,
+    updated_at=START,
+    customer_type="company",
+    name="Émile & <Sons>",
+    email="emile@sons.test",
+    currency="EUR",
+    address=Address(country="FR", city="Lyon"),
+    metadata=(
+        CustomerMetadata(
+            id=make_id("metadata"), key="crm", value="42", created_at=START, display_in_invoice=True
+        ),
+    ),
+    tax_ids=(LEVY.id,),
+    billing_configuration=BillingConfiguration(
+        payment_provider="stripe",
+        payment_provider_code="psp",
+        provider_customer_id="pc_1",
+        sync_with_provider=True,
+        provider_payment_methods=("card",),
+    ),
+)
+PLAIN_CUSTOMER = replace(
+    CUSTOMER,
+    id=make_id("plain customer"),
+    external_id="cus/2 ü",
+    sequential_id=2,
+    slug="ACM-7F21-002",
+    customer_type=None,
+    name=None,
+    email=None,
+    currency=None,
+    address=Address(),
+    metadata=(),
+    tax_ids=(),
+    timezone="Asia/Tokyo",
+    billing_configuration=BillingConfiguration(),
+)
+SUBSCRIPTION = Subscription(
+    id=make_id("subscription"),
+    external_id="sub_1",
+    plan_id=PLAN.id,
+    plan_code=PLAN.code,
+    status="active",
+    billing_time="calendar",
+    subscription_at=START,
+    created_at=START,
+    started_at=START,
+    activated_at=START,
+)
+WAITING = Subscription(
+    id=make_id("waiting subscription"),
+    external_id="sub_2",
+    name="Later",
+    plan_id=PLAN.id,
+    plan_code=PLAN.code,
+    status="pending",
+    billing_time="anniversary",
+    subscription_at=START + timedelta(days=20),
+    created_at=START,
+    on_termination_credit_note="skip",
+    purchase_order_number="PO-7",
+)
+RECONSIDERED = replace(WAITING, id=make_id("canceled subscription"), external_id="sub_3")
+
+BILLED_AT = datetime(2026, 4, 1, 0, 0, 0, 500000, tzinfo=UTC)
+
+
+def applied_tax(name: str, tax: Tax, amount_cents: int, base_cents: int) -> AppliedTax:
+    return AppliedTax(
+        id=make_id(name),
+        tax_id=tax.id,
+        tax_code=tax.code,
+        tax_name=tax.name,
+        tax_rate=tax.rate,
+        tax_description=tax.description,
+        amount_cents=amount_cents,
+        precise_amount_cents=Decimal(amount_cents),
+        fees_amount_cents=base_cents,
+    )
+
+
+BASE_FEE = Fee(
+    id=make_id("base fee"),
+    fee_type="subscription",
+    subscription_id=SUBSCRIPTION.id,
+    external_subscription_id=SUBSCRIPTION.external_id,
+    item_id=SUBSCRIPTION.id,
+    item_type="Subscription",
+    item_code=PLAN.code,
+    item_name=PLAN.name,
+    item_description=None,
+    invoice_display_name=PLAN.name,
+    amount_cents=9900,
+    precise_amount_cents=Decimal("9900.4"),
+    units=Decimal(1),
+    unit_amount_cents=9900,
+    precise_unit_amount=Decimal(99),
+    amount_details={"plan_amount_cents": 9900},
+    pay_in_advance=False,
+    from_datetime=datetime(2026, 2, 28, 23, tzinfo=UTC),
+    to_datetime=datetime(2026, 3, 31, 21, 59, 59, 999999, tzinfo=UTC),
+    taxes=(applied_tax("base fee vat", VAT, 2030, 9900),),
+    taxes_amount_cents=2030,
+    precise_taxes_amount_cents=Decimal("2029.582"),
+    taxes_rate=Decimal("20.5"),
+)
+USAGE_FEE = replace(
+    BASE_FEE,
+    id=make_id("usage fee"),
+    fee_type="charge",
+    charge_id=CHARGE.id,
+    item_id=METRIC.id,
+    item_type="BillableMetric",
+    item_code=METRIC.code,
+    item_name=METRIC.name,
+    invoice_display_name=METRIC.name,
+    amount_cents=86,
+    precise_amount_cents=Decimal("86.415"),
+    units=Decimal("12.345"),
+    unit_amount_cents=7,
+    precise_unit_amount=Decimal("0.07"),
+    amount_details={},
+    events_count=3,
+    taxes=(applied_tax("usage fee levy", LEVY, 3, 86),),
+    taxes_amount_cents=3,
+    precise_taxes_amount_cents=Decimal("2.59245"),
+    taxes_rate=Decimal(3),
+    precise_coupons_amount_cents=Decimal("0.5"),
+)
+LINK = InvoiceLink(
+    subscription_id=SUBSCRIPTION.id,
+    external_subscription_id=SUBSCRIPTION.external_id,
+    plan_id=PLAN.id,
+    plan_version=1,
+    timestamp=BILLED_AT,
+    recurring=True,
+    invoicing_reason="subscription_periodic",
+    timezone="Europe/Paris",
+    from_datetime=BASE_FEE.from_datetime,
+    to_datetime=BASE_FEE.to_datetime,
+    charges_from_datetime=START,
+    charges_to_datetime=BASE_FEE.to_datetime,
+    fixed_charges_from_datetime=None,
+    fixed_charges_to_datetime=None,
+    order_name="Pro",
+)
+SECOND_LINK = replace(
+    LINK,
+    subscription_id=WAITING.id,
+    external_subscription_id=WAITING.external_id,
+    charges_from_datetime=None,
+    charges_to_datetime=None,
+    order_name="Later",
+)
+DRAFT = Invoice(
+    id=make_id("invoice"),
+    customer_id=CUSTOMER.id,
+    customer=CUSTOMER,
+    billing_entity_code="acme_cloud",
+    status="draft",
+    payment_status="pending",
+    currency="EUR",
+    number="ACM-7F21-DRAFT",
+    sequential_id=None,
+    entity_sequential_id=None,
+    issuing_date=date(2026, 4, 4),
+    expected_finalization_date=date(2026, 4, 4),
+    payment_due_date=date(2026, 4, 19),
+    net_payment_term=15,
+    created_at=BILLED_AT,
+    updated_at=BILLED_AT,
+    links=(LINK, SECOND_LINK),
+    fees=(BASE_FEE,),
+    applied_taxes=(applied_tax("invoice vat", VAT, 2030, 9900),),
+    fees_amount_cents=9900,
+    sub_total_excluding_taxes_amount_cents=9900,
+    taxes_amount_cents=2030,
+    taxes_rate=Decimal("20.5"),
+    sub_total_including_taxes_amount_cents=11930,
+    total_amount_cents=11930,
+)
+FINAL = replace(
+    DRAFT,
+    status="finalized",
+    number="ACM-7F21-001-001",
+    sequential_id=1,
+    fees=(BASE_FEE, USAGE_FEE),
+    applied_taxes=(
+        *DRAFT.applied_taxes,
+        applied_tax("invoice levy", LEVY, 3, 86),
+    ),
+    fees_amount_cents=9986,
+    sub_total_excluding_taxes_amount_cents=9986,
+    taxes_amount_cents=2033,
+    taxes_rate=Decimal("20.35"),
+    sub_total_including_taxes_amount_cents=12019,
+    total_amount_cents=12019,
+    finalized_at=BILLED_AT + timedelta(days=3),
+    updated_at=BILLED_AT + timedelta(days=3),
+)
+
+
+def other_invoice(name: str, **changes: Any) -> Invoice:
+    """Another invoice with one fee of its own."""
+    fee = replace(BASE_FEE, id=make_id(f"{name} fee"))
+    invoice = replace(FINAL, id=make_id(name), links=(LINK,), fees=(fee,))
+    return replace(invoice, number=f"ACM-7F21-001-{name}", **changes)
+
+
+ZERO = other_invoice("zero", status="draft", sequential_id=None)
+MISTAKEN = other_invoice("mistaken")
+
+ATTEMPT = Payment(
+    id=make_id("attempt"),
+    invoice_id=FINAL.id,
+    invoice_number=FINAL.number,
+    type="provider",
+    amount_cents=12019,
+    amount_currency="EUR",
+    status="pending",
+    payment_status="pending",
+    created_at=BILLED_AT + timedelta(days=3),
+    provider="simulated",
+    connection_code="psp",
+    provider_customer_id="pc_1",
+    idempotency_key="payment-1",
+)
+NEEDS_ACTION = replace(
+    ATTEMPT,
+    status="requires_action",
+    payment_status="processing",
+    provider_payment_id="pi_1",
+    action_url="https://psp.test/3ds",
+)
+DECLINED = replace(
+    NEEDS_ACTION,
+    status="canceled",
+    payment_status="failed",
+    action_url=None,
+    error_code="card_declined",
+    error_message="Not enough money",
+)
+TRANSFER = Payment(
+    id=make_id("transfer"),
+    invoice_id=FINAL.id,
+    invoice_number=FINAL.number,
+    type="manual",
+    amount_cents=2019,
+    amount_currency="EUR",
+    status="succeeded",
+    payment_status="succeeded",
+    created_at=BILLED_AT + timedelta(days=30),
+    reference="bank transfer 7",
+)
+SECOND_ATTEMPT = replace(ATTEMPT, id=make_id("second attempt"), amount_cents=10000)
+
+
+def payment_change(payment: Payment, status: Any, paid_cents: int) -> events.PaymentStatusChanged:
+    return events.PaymentStatusChanged(
+        customer=CUSTOMER,
+        payment=payment,
+        invoice_payment_status=status,
+        invoice_total_paid_amount_cents=paid_cents,
+    )
+
+
+CONFIGURATION: tuple[DomainEvent, ...] = (
+    events.OrganizationCreated(organization=ORGANIZATION),
+    events.OrganizationUpdated(organization=replace(ORGANIZATION, net_payment_term=15)),
+    events.WebhookEndpointCreated(endpoint=ENDPOINT),
+    events.WebhookEndpointCreated(endpoint=replace(CHOOSY_ENDPOINT, name=None)),
+    events.WebhookEndpointUpdated(endpoint=CHOOSY_ENDPOINT),
+    events.PaymentConnectionSet(connection=CONNECTION),
+    events.TaxCreated(tax=replace(VAT, code="old_vat", name="Old VAT")),
+    events.TaxCreated(tax=LEVY),
+    events.BillableMetricCreated(metric=replace(METRIC, code="space")),
+    events.BillableMetricUpdated(metric=METRIC, previous_code="space"),
+    events.BillableMetricCreated(metric=SPARE_METRIC),
+    events.PlanCreated(plan=replace(PLAN, code="basic", amount_cents=4900)),
+    events.PlanUpdated(plan=replace(PLAN, version=2), previous_code="basic"),
+    events.TaxUpdated(tax=VAT, previous_code="old_vat"),
+    events.PlanCreated(plan=SPARE_PLAN),
+)
+
+SUBSCRIBING: tuple[DomainEvent, ...] = (
+    events.CustomerCreated(customer=CUSTOMER),
+    events.CustomerCreated(customer=PLAIN_CUSTOMER),
+    events.SubscriptionCreated(customer=CUSTOMER, subscription=SUBSCRIPTION),
+    events.SubscriptionCreated(customer=CUSTOMER, subscription=WAITING),
+    events.SubscriptionCreated(customer=CUSTOMER, subscription=RECONSIDERED),
+    events.SubscriptionCanceled(
+        customer=CUSTOMER,
+        subscription=replace(RECONSIDERED, status="canceled", canceled_at=START),
+    ),
+    events.SubscriptionStarted(
+        customer=CUSTOMER,
+        subscription=replace(
+            WAITING,
+            status="active",
+            started_at=WAITING.subscription_at,
+            activated_at=WAITING.subscription_at,
+        ),
+    ),
+)
+
+BILLING: tuple[DomainEvent, ...] = (
+    events.InvoiceDrafted(invoice=DRAFT),
+    events.InvoiceRefreshed(
+        invoice=replace(DRAFT, fees=(replace(USAGE_FEE, id=make_id("fee of a draft")),))
+    ),
+    events.InvoiceFinalized(invoice=FINAL, inputs_hash="ab" * 32),
+    events.InvoiceDrafted(invoice=ZERO),
+    events.InvoiceClosed(invoice=replace(ZERO, status="closed")),
+    events.InvoiceFinalized(invoice=MISTAKEN, inputs_hash="cd" * 32),
+    events.InvoiceVoided(invoice_id=MISTAKEN.id, voided_at=BILLED_AT + timedelta(days=4)),
+)
+
+PAYING: tuple[DomainEvent, ...] = (
+    events.PaymentRequested(customer=CUSTOMER, payment=ATTEMPT),
+    payment_change(NEEDS_ACTION, "pending", 0),
+    payment_change(DECLINED, "failed", 0),
+    events.InvoicePaymentOverdue(invoice_id=FINAL.id),
+    events.PaymentRecorded(
+        customer=CUSTOMER,
+        payment=TRANSFER,
+        invoice_payment_status="pending",
+        invoice_total_paid_amount_cents=2019,
+    ),
+    events.PaymentRequested(customer=CUSTOMER, payment=SECOND_ATTEMPT),
+    payment_change(
+        replace(
+            SECOND_ATTEMPT,
+            status="succeeded",
+            payment_status="succeeded",
+            provider_payment_id="pi_2",
+        ),
+        "succeeded",
+        12019,
+    ),
+)
+
+LEAVING: tuple[DomainEvent, ...] = (
+    events.CustomerUpdated(customer=replace(CUSTOMER, timezone="America/New_York")),
+    events.SubscriptionTerminated(
+        customer=replace(CUSTOMER, timezone="America/New_York"),
+        subscription=replace(
+            SUBSCRIPTION, status="terminated", terminated_at=BILLED_AT + timedelta(days=40)
+        ),
+    ),
+    events.BillableMetricDeleted(metric=SPARE_METRIC),
+    events.PlanDeleted(plan=SPARE_PLAN),
+    events.TaxDeleted(tax=LEVY),
+    events.WebhookEndpointDeleted(endpoint=CHOOSY_ENDPOINT),
+)
+
+HISTORY = (*CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *LEAVING)
+
+
+def envelope(number: int) -> Envelope:
+    """Of the number-th event: one real second and one virtual day after the one before."""
+    return Envelope(
+        recorded_at_us=micros(REAL_TIME + timedelta(seconds=number)),
+        occurred_at_us=micros(START + timedelta(days=number)),
+        actor="api_key:test",
+        correlation_id=f"correlation-{number}",
+        causation_id="",
+        organization_id=ORGANIZATION_ID,
+    )
+
+
+def enveloped(facts: Iterable[DomainEvent]) -> list[tuple[Envelope, DomainEvent]]:
+    return [(envelope(number), fact) for number, fact in enumerate(facts)]
+
+
+class Engine:
+    """The part of the engine between a decided event and its commit, with the real projections."""
+
+    def __init__(self) -> None:
+        found = find_projections()
+        assert not found.failures
+        assert not found.missing_kinds
+        self.documents = MemoryDocuments()
+        self.runner = InlineRunner(found.projections, self.documents)
+        self.outbox = WebhookOutbox()
+        self.organization: OrganizationState | None = None
+        self.deliveries: list[OutboxEntry] = []
+        self.events_count = 0
+
+    def feed(self, *facts: DomainEvent) -> list[OutboxEntry]:
+        """Project events, one commit each; the deliveries they set off."""
+        made: list[OutboxEntry] = []
+        for fact in facts:
+            around = envelope(self.events_count)
+            self.events_count += 1
+            self.organization = evolve_organization(self.organization, fact)
+            self.runner.apply(around, fact, self.organization)
+            made += self.outbox.entries(
+                fact,
+                around,
+                self.organization,
+                self.runner.documents,
+                after_sequence=len(self.deliveries) + len(made),
+            )
+            self.documents.write(self.runner.take_changes())
+            self.runner.commit()
+        self.deliveries += made
+        return made
+
+    def body(self, kind: str, key: object) -> bytes | None:
+        return self.documents.get(ORGANIZATION_ID, kind, str(key))
+
+    def document(self, kind: str, key: object) -> dict[str, Any]:
+        body = self.body(kind, key)
+        assert body is not None, f"no {kind} {key}"
+        decoded = msgspec.json.decode(body)
+        assert isinstance(decoded, dict)
+        return decoded
+
+    def count(self, kind: str) -> int:
+        return sum(1 for _ in self.documents.iter_kind(kind))

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from catalog_kit import Catalog, attach
+
+from lago_engine.domain.catalog.entities import Charge
+from lago_engine.domain.commands import (
+    CreateBillableMetric,
+    CreatePlan,
+    CreateTax,
+    UpdatePlan,
+)
+from lago_engine.domain.events import DomainEvent, PlanUpdated
+from lago_engine.errors import NotFound
+
+
+class Priced:
+    """An organization with two metrics and a plan that has the given charges."""
+
+    def __init__(self, *charges: dict[str, Any]) -> None:
+        self.catalog = Catalog()
+        self.calls = self._metric("api_calls")
+        self.storage = self._metric("storage")
+        self.tax = self.catalog.one(
+            CreateTax, input={"name": "VAT", "code": "vat", "rate": "20"}
+        ).tax
+        self.catalog.do(CreatePlan, input=self.plan(*charges))
+
+    def _metric(self, code: str) -> str:
+        fields = {"name": code, "code": code, "aggregation_type": "count_agg"}
+        return str(self.catalog.one(CreateBillableMetric, input=fields).metric.id)
+
+    def plan(self, *charges: dict[str, Any], code: str = "pro") -> dict[str, Any]:
+        return {
+            "name": "Pro",
+            "code": code,
+            "interval": "monthly",
+            "amount_cents": 0,
+            "amount_currency": "EUR",
+            "pay_in_advance": False,
+            "charges": [self.charge(**charge) for charge in charges],
+        }
+
+    def charge(self, **fields: Any) -> dict[str, Any]:
+        return {"billable_metric_id": self.calls, "charge_model": "standard", **fields}
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        return self.catalog.folded.plans["pro"].charges
+
+    def put(self, *items: dict[str, Any]) -> list[DomainEvent]:
+        return self.catalog.do(UpdatePlan, code="pro", input={"charges": list(items)})
+
+    def refuses(self, **fields: Any) -> Any:
+        """The refusal of a new plan with one charge that has these fields."""
+        return self.catalog.refuses(CreatePlan, input=self.plan(fields, code="new"))
+
+    def refuses_put(self, *items: dict[str, Any]) -> Any:
+        return self.catalog.refuses(UpdatePlan, code="pro", input={"charges": list(items)})
+
+
+def item(charge: Charge, **fields: Any) -> dict[str, Any]:
+    return {"id": str(charge.id), **fields}
+
+
+def test_a_charge_is_stored_with_the_keys_of_its_model() -> None:
+    priced = Priced(
+        {
+            "properties": {"amount": "0.07", "package_size": 5, "pricing_group_keys": [""]},
+            "invoice_display_name": "Calls",
+            "tax_codes": ["vat"],
+            "invoiceable": True,
+            "pay_in_advance": False,
+            "prorated": None,
+            "regroup_paid_fees": None,
+            "min_amount_cents": "0",
+            "accepts_target_wallet": False,
+            "applied_pricing_unit": None,
+            "filters": [],
+        }
+    )
+    [charge] = priced.charges
+    assert (charge.code, charge.billable_metric_code) == ("api_calls", "api_calls")
+    assert str(charge.billable_metric_id) == priced.calls
+    assert charge.properties == {"amount": "0.07"}
+    assert charge.invoice_display_name == "Calls"
+    assert charge.tax_ids == (priced.tax.id,)
+
+
+@pytest.mark.parametrize("properties", [{}, None, "text"])
+def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
+    [charge] = Priced({"properties": properties}).charges
+    assert charge.properties == {"amount": "0"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "details"),
+    [
+        ({"billable_metric_id": None}, {"billable_metric": ["relation_must_exist"]}),
+        ({"charge_model": None}, {"charge_model": ["value_is_mandatory", "value_is_invalid"]}),
+        ({"charge_model": "cubic"}, {"charge_model": ["value_is_invalid"]}),
+        ({"charge_model": "graduated"}, {"charge_model": ["not_supported_yet"]}),
+        ({"properties": {"amount": 5}}, {"properties": ["invalid_amount"]}),
+        ({"properties": {"amount": "-1"}}, {"properties": ["invalid_amount"]}),
+        ({"properties": {"amout": "1"}}, {"properties": ["invalid_amount"]}),
+        (
+            {"properties": {"amount": "1", "pricing_group_keys": ["region"]}},
+            {"pricing_group_keys": ["not_supported_yet"]},
+        ),
+        (
+            {"properties": {"amount": "1", "grouped_by": ["region"]}},
+            {"grouped_by": ["not_supported_yet"]},
+        ),
+        (
+            {"properties": {"amount": "x", "presentation_group_keys": "region"}},
+            {"properties": ["invalid_amount", "invalid_type"]},
+        ),
+        ({"pay_in_advance": True}, {"pay_in_advance": ["not_supported_yet"]}),
+        ({"pay_in_advance": "soon"}, {"pay_in_advance": ["value_is_invalid"]}),
+        ({"prorated": True}, {"prorated": ["not_supported_yet"]}),
+        ({"invoiceable": False}, {"invoiceable": ["must_be_true_unless_pay_in_advance"]}),
+        (
+            {"regroup_paid_fees": "invoice"},
+            {"regroup_paid_fees": ["only_compatible_with_pay_in_advance_and_non_invoiceable"]},
+        ),
+        ({"regroup_paid_fees": "day"}, {"regroup_paid_fees": ["value_is_invalid"]}),
+        (
+            {"pay_in_advance": True, "invoiceable": False, "regroup_paid_fees": "invoice"},
+            {"pay_in_advance": ["not_supported_yet"]},
+        ),
+        ({"min_amount_cents": -5}, {"min_amount_cents": ["value_is_out_of_range"]}),
+        ({"min_amount_cents": 5}, {"min_amount_cents": ["not_supported_yet"]}),
+        (
+            {"min_amount_cents": 5, "pay_in_advance": True},
+            {
+                "pay_in_advance": ["not_supported_yet"],
+                "min_amount_cents": ["not_compatible_with_pay_in_advance"],
+            },
+        ),
+        ({"filters": [{"values": {"region": ["eu"]}}]}, {"filters": ["not_supported_yet"]}),
+        ({"accepts_target_wallet": True}, {"accepts_target_wallet": ["not_supported_yet"]}),
+        (
+            {"applied_pricing_unit": {"code": "credits"}},
+            {"applied_pricing_unit": ["not_supported_yet"]},
+        ),
+    ],
+)
+def test_a_wrong_charge_refuses_the_plan(
+    fields: dict[str, Any], details: dict[str, list[str]]
+) -> None:
+    priced = Priced()
+    assert priced.refuses(**fields) == details
+    assert list(priced.catalog.folded.plans) == ["pro"]
+
+
+def test_an_unknown_tax_of_a_charge_is_not_found() -> None:
+    with pytest.raises(NotFound) as missing:
+        Priced({"tax_codes": ["vat", "none"]})
+    assert missing.value.code == "tax_not_found"
+
+
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [
+        ([None, None, None], ["api_calls", "api_calls_2", "api_calls_3"]),
+        (["api_calls_7", None, None], ["api_calls_7", "api_calls", "api_calls_8"]),
+        (["api_calls", "api_calls_x", None], ["api_calls", "api_calls_x", "api_calls_2"]),
+        (["", "calls", None], ["api_calls", "calls", "api_calls_2"]),
+    ],
+)
+def test_a_missing_code_is_made_from_the_metric(given: list[str | None], codes: list[str]) -> None:
+    assert [charge.code for charge in Priced(*({"code": code} for code in given)).charges] == codes
+
+
+def test_charge_codes_are_unique_in_the_plan() -> None:
+    priced = Priced({"code": "a"})
+    assert priced.refuses_put(item(priced.charges[0]), priced.charge(code="a")) == {
+        "code": ["value_already_exist"]
+    }
+    # The code of a charge that goes is free at once.
+    priced.put(priced.charge(code="a"))
+    assert [charge.code for charge in priced.charges] == ["a"]
+
+
+def test_charges_are_replaced_as_a_whole() -> None:
+    priced = Priced({"code": "a"}, {"code": "b"}, {"code": "c"})
+    a, b, _ = priced.charges
+    priced.put(item(b, properties={"amount": "9"}), priced.charge(code="d"), item(a))
+    after = priced.charges
+    assert [charge.code for charge in after] == ["b", "d", "a"]
+    assert (after[0].id, after[2]) == (b.id, a)
+    assert after[0].properties == {"amount": "9"}
+    plan = priced.catalog.folded.plans["pro"]
+    ever = (*after, *priced.catalog.folded.plan(plan.id, 1).charges)
+    assert len({charge.id for charge in ever}) == 4
+    priced.catalog.do(UpdatePlan, code="pro", input={"charges": "text"})
+    assert len(priced.charges) == 3
+    priced.put()
+    assert priced.charges == ()
+
+
+def test_an_id_of_no_charge_creates_one_and_a_repeated_id_is_refused() -> None:
+    priced = Priced({"code": "a"})
+    [a] = priced.charges
+    assert priced.refuses_put(item(a), item(a)) == {"charges": ["value_is_duplicated"]}
+    priced.put(item(a), {**priced.charge(code="z"), "id": "7a1b9d1c-0000-4000-8000-000000000000"})
+    assert [charge.code for charge in priced.charges] == ["a", "z"]
+    assert priced.refuses_put({"id": "nonsense", "charge_model": "standard"}) == {
+        "billable_metric": ["relation_must_exist"]
+    }
+
+
+def test_what_an_update_does_not_name_is_unchanged() -> None:
+    terms = {
+        "properties": {"amount": "3"},
+        "invoice_display_name": "Calls",
+        "code": "a",
+        "tax_codes": ["vat"],
+    }
+    priced = Priced(terms)
+    [before] = priced.charges
+    priced.put(item(before))
+    assert priced.charges == (before,)
+    priced.put(item(before, properties={}, invoice_display_name=None, tax_codes=[], code=" "))
+    [after] = priced.charges
+    assert after.properties == {"amount": "0"}
+    assert (after.invoice_display_name, after.tax_ids, after.code) == (None, (), "a")
+
+
+def test_terms_change_until_the_plan_is_attached() -> None:
+    priced = Priced({"code": "a"}, {"code": "b"})
+    a, b = priced.charges
+    priced.put(item(a, code="x", billable_metric_id=priced.storage), item(b, code="a"))
+    x, moved = priced.charges
+    assert (x.code, x.billable_metric_code, str(x.billable_metric_id)) == (
+        "x",
+        "storage",
+        priced.storage,
+    )
+    assert moved.code == "a"
+    for fields, details in [
+        ({"code": "a"}, {"code": ["value_already_exist"]}),
+        ({"charge_model": None}, {"charge_model": ["value_is_mandatory", "value_is_invalid"]}),
+        ({"charge_model": "volume"}, {"charge_model": ["not_supported_yet"]}),
+        ({"billable_metric_id": None}, {"billable_metric": ["relation_must_exist"]}),
+        ({"prorated": True}, {"prorated": ["not_supported_yet"]}),
+        ({"properties": {"amount": 1}}, {"properties": ["invalid_amount"]}),
+    ]:
+        assert priced.refuses_put(item(x, **fields), item(moved)) == details
+
+
+def test_terms_of_an_attached_plan_are_ignored_and_prices_are_not() -> None:
+    priced = Priced({"code": "a"})
+    [a] = priced.charges
+    attach(priced.catalog, priced.catalog.folded.plans["pro"])
+    ignored = {
+        "code": "x",
+        "charge_model": "cubic",
+        "billable_metric_id": priced.storage,
+        "pay_in_advance": True,
+        "prorated": True,
+        "invoiceable": False,
+        "min_amount_cents": 500,
+    }
+    [event] = priced.put(item(a, properties={"amount": "2"}, tax_codes=["vat"], **ignored))
+    assert isinstance(event, PlanUpdated)
+    [after] = priced.charges
+    assert (after.code, after.billable_metric_id, after.charge_model) == (
+        "a",
+        a.billable_metric_id,
+        "standard",
+    )
+    assert (after.properties, after.tax_ids) == ({"amount": "2"}, (priced.tax.id,))
+    assert priced.refuses_put(item(after, filters=[{"values": {}}])) == {
+        "filters": ["not_supported_yet"]
+    }
+    priced.put(item(after), priced.charge(code="new"))
+    assert [charge.code for charge in priced.charges] == ["a", "new"]
