@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from lago_engine.api.settings import ApiSettings
 from lago_engine.clock import Clock
 from lago_engine.domain.events import EVENT_TYPES
 from lago_engine.engine import Engine
+from lago_engine.errors import UnavailableError
 from lago_engine.metrics import engine_metrics
 from lago_engine.payments.reactor import PaymentReactor
 from lago_engine.payments.registry import ProviderRegistry
@@ -39,6 +41,8 @@ from lago_engine.webhooks.signing import JwtSigner, WebhookSigner, generate_priv
 log = structlog.get_logger(__name__)
 
 CHECKPOINT_EVERY_S: Final = 5.0
+PURGE_EVERY_US: Final = 24 * 3600 * 1_000_000
+DELIVERIES_KEPT_US: Final = 90 * 24 * 3600 * 1_000_000
 SECRET_KEY: Final = "secret:fingerprints"
 JWT_KEY: Final = "secret:webhook_jwt"
 FILES_KEY: Final = "secret:files"
@@ -137,9 +141,11 @@ async def open_engine(
         await engine.start(recovered.position)
         tasks = [
             asyncio.create_task(delivery.run(), name="webhook-delivery"),
-            asyncio.create_task(_checkpoints(opened_store), name="checkpoints"),
+            asyncio.create_task(_housekeeping(opened_store, clock), name="housekeeping"),
             asyncio.create_task(_snapshots(settings, partition, recovered), name="snapshots"),
         ]
+        for task in tasks:
+            task.add_done_callback(partial(_on_background_end, partition))
         try:
             yield Opened(
                 engine,
@@ -206,6 +212,13 @@ def _delivery(
     )
 
 
+def _on_background_end(partition: Partition, task: asyncio.Task[None]) -> None:
+    """A background task that dies takes the engine with it: half an engine must not go on."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("background_task_failed", task=task.get_name(), error=repr(error))
+        partition.fail(error)
+
+
 def _notifier(delivery: DeliveryWorker) -> Callable[[Committed], None]:
     def notify(committed: Committed) -> None:
         if committed.facts:
@@ -226,11 +239,18 @@ def _api_settings(settings: Settings, store: Store, jwt: JwtSigner) -> ApiSettin
     )
 
 
-async def _checkpoints(store: Store) -> None:
-    """Database housekeeping, off the commit path."""
+async def _housekeeping(store: Store, clock: Clock) -> None:
+    """Database checkpoints and the end of old deliveries, off the commit path."""
+    purged_us = 0
     while True:
         await asyncio.sleep(CHECKPOINT_EVERY_S)
-        await asyncio.to_thread(store.checkpoint)
+        try:
+            await asyncio.to_thread(store.checkpoint)
+            if clock.now_us() - purged_us > PURGE_EVERY_US:
+                await asyncio.to_thread(store.outbox.purge, clock.now_us() - DELIVERIES_KEPT_US)
+                purged_us = clock.now_us()
+        except UnavailableError as error:  # Tried again; commits report the outage to clients.
+            log.warning("housekeeping_failed", error=str(error))
 
 
 async def _snapshots(settings: Settings, partition: Partition, recovered: Recovered) -> None:

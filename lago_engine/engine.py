@@ -22,7 +22,7 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import RecordPaymentOutcome
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState, Subscription
-from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
 from lago_engine.domain.rating.current_usage import current_usage
 from lago_engine.errors import BadRequest, NotAllowed, NotFound
 from lago_engine.metering import scan_events
@@ -39,15 +39,14 @@ SEGMENTS_PER_READ: Final = 64
 class Engine:
     """Everything a request can ask for. Made by `lago_engine.bootstrap.open_engine`."""
 
-    def __init__(
-        self, partition: Partition, reactor: PaymentReactor, scheduler: Scheduler
-    ) -> None:
+    def __init__(self, partition: Partition, reactor: PaymentReactor, scheduler: Scheduler) -> None:
         self.partition = partition
         self.reactor = reactor
         self.scheduler = scheduler
         self._keys: dict[str, tuple[UUID, datetime | None]] = {}
         self._position = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._forgetting: set[asyncio.Task[int]] = set()
 
     @property
     def store(self) -> Store:
@@ -72,6 +71,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._forgetting)
         cursor = self.reactor.cursor
         await self.reactor.stop()
         await self.partition.stop()
@@ -103,9 +103,19 @@ class Engine:
         for fact in committed.facts:
             if self.reactor.concerns(fact.event):
                 self.reactor.accept(Request(first, fact.envelope.organization_id, fact.event))
+            elif isinstance(fact.event, WebhookEndpointDeleted):
+                self._forget_deliveries(fact.event.endpoint.id)
         self.reactor.saw(committed.last_position)
         if any(fact.organization.organization.id == fact.stream_id for fact in committed.facts):
             self._learn_keys()
+
+    def _forget_deliveries(self, endpoint_id: UUID) -> None:
+        """A deleted endpoint takes its delivery log with it (api_conventions.md §9)."""
+        task = asyncio.create_task(
+            self.partition.read(self.store.outbox.delete_endpoint, endpoint_id)
+        )
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
 
     async def _keep_cursor(self) -> None:
         """Save the reactor's cursor now and then; an older one only repeats look-ups."""

@@ -35,7 +35,9 @@ class ValidationFailed(DomainError):
     code = "validation_errors"
 
     def __init__(self, details: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(", ".join(f"{field}: {'/'.join(codes)}" for field, codes in details.items()))
+        super().__init__(
+            ", ".join(f"{field}: {'/'.join(codes)}" for field, codes in details.items())
+        )
         self.details = {field: list(codes) for field, codes in details.items()}
 
     @classmethod

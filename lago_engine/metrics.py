@@ -30,7 +30,8 @@ class _EngineCollector(Collector):
             "lago_usage_events", "Usage events stored, ever", value=stats.events
         )
         yield CounterMetricFamily(
-            "lago_usage_duplicates", "Usage events refused as duplicates since start",
+            "lago_usage_duplicates",
+            "Usage events refused as duplicates since start",
             value=stats.duplicates,
         )
         yield CounterMetricFamily(

@@ -136,6 +136,12 @@ class Partition:
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
 
+    def fail(self, error: BaseException) -> None:
+        """Take nothing more: `error` made the engine unable to go on."""
+        if self.failed is None:
+            self.failed = error
+            self._failure.set()
+
     async def wait_failed(self) -> BaseException:
         """Return what made the partition fail, if it ever does."""
         while self.failed is None:
@@ -240,8 +246,7 @@ class Partition:
                     continue
                 await self._tick()
         except BaseException as error:
-            self.failed = error
-            self._failure.set()
+            self.fail(error)
             log.critical("partition_failed", error=repr(error))
             raise
         finally:
@@ -405,9 +410,10 @@ class Partition:
             return
         for fact in tentative.facts:
             self.directory.apply(fact.event, fact.organization)
-        await loop.run_in_executor(self._writer, self.meter.confirm)
         self._projections.commit()
         self._keep(tentative, versions)
+        # Windows are open before the usage of this commit is folded, as a replay opens them.
+        await loop.run_in_executor(self._writer, self.meter.confirm)
         self._release(sealed_batch, committed=True)
         for listener in self.listeners:
             listener(Committed(last_position=position, facts=tentative.facts))
@@ -420,9 +426,7 @@ class Partition:
         last = {fact.customer_id: v for fact, v in zip(tentative.facts, versions, strict=True)}
         for customer_id, state in tentative.customers.items():
             old = self.residents.get(customer_id)
-            self.residents.put(
-                customer_id, Resident(state, last[customer_id], old.saved_version)
-            )
+            self.residents.put(customer_id, Resident(state, last[customer_id], old.saved_version))
             if state is not None:
                 self._open_windows_of(customer_id, state)
                 organization = self.residents.organizations[state.profile.organization_id]
@@ -468,5 +472,3 @@ class Partition:
 def _reject(answer: asyncio.Future[Sequence[DomainEvent]], error: Exception) -> None:
     if not answer.done():
         answer.set_exception(error)
-
-

@@ -155,9 +155,7 @@ class _Replay:
     were when live; after a snapshot, customers of the tail are read from disk at the end.
     """
 
-    def __init__(
-        self, memory: Recovered, store: Store, codec: EventCodec, *, whole: bool
-    ) -> None:
+    def __init__(self, memory: Recovered, store: Store, codec: EventCodec, *, whole: bool) -> None:
         self._memory = memory
         self._store = store
         self._codec = codec
@@ -227,6 +225,4 @@ class _Replay:
             if state is None:
                 continue
             organization = memory.residents.organizations[state.profile.organization_id]
-            memory.due.put(
-                organization.organization.id, customer_id, next_due(state, organization)
-            )
+            memory.due.put(organization.organization.id, customer_id, next_due(state, organization))

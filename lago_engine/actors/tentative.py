@@ -102,9 +102,7 @@ class Tentative:
         topic, body = self._codec.encode(envelope, event)
         owner = customer_id or organization_id
         stream_id = stream_of(event, owner)
-        self.facts.append(
-            Fact(stream_id, customer_id, envelope, event, topic, body, organization)
-        )
+        self.facts.append(Fact(stream_id, customer_id, envelope, event, topic, body, organization))
         self._projections.apply(envelope, event, organization)
         documents = self._projections.documents
         entries = self._webhooks.entries(

@@ -1,16 +1,12 @@
-"""The HTTP API: routes, and the one place where failures become answers."""
+"""The HTTP API: which routes there are, and what lives as long as the app."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
 
-import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
 from lago_engine.api import (
@@ -34,18 +30,15 @@ from lago_engine.api import (
     webhook_endpoints,
     webhooks,
 )
-from lago_engine.api.answers import error_answer, http_error_answer, lago_error_answer
 from lago_engine.api.call import ENGINE, PROVIDERS, READERS, SETTINGS
+from lago_engine.api.edge import add_routes, logged, unmatched
 from lago_engine.api.engine import Engine
-from lago_engine.api.routes import Route, add_routes
+from lago_engine.api.routes import Route
 from lago_engine.api.settings import ApiSettings
-from lago_engine.errors import ConflictError, DomainError, UnavailableError
 from lago_engine.payments import ProviderRegistry
 
 BASE_PATH = "/api/v1"
 READER_THREADS = 4
-
-log = structlog.get_logger(__name__)
 
 RESOURCES = (
     billable_metrics,
@@ -84,8 +77,6 @@ NOT_BUILT = (
 )
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 
-USAGE_PATHS = frozenset({f"{BASE_PATH}/events", f"{BASE_PATH}/events/batch"})
-
 
 def create_app(
     engine: Engine,
@@ -95,7 +86,7 @@ def create_app(
     metrics: CollectorRegistry,
 ) -> web.Application:
     """The API over one partition, which somebody else starts and stops."""
-    app = web.Application(middlewares=[edge], client_max_size=settings.client_max_size)
+    app = web.Application(client_max_size=settings.client_max_size)
     app[ENGINE] = engine
     app[SETTINGS] = settings
     app[PROVIDERS] = providers
@@ -110,6 +101,7 @@ def create_app(
     add_routes(app, BASE_PATH, (Route(method, path, not_built) for method, path in NOT_BUILT))
     for routes in (files.ROUTES, health.ROUTES, webhooks.INBOUND):
         add_routes(app, "", routes)
+    app.router.add_route("*", "/{path:.*}", logged(unmatched))
     return app
 
 
@@ -126,36 +118,3 @@ async def announce_shutdown(app: web.Application) -> None:
 
 async def not_built(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
-
-
-@web.middleware
-async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every request passes here once: failures become answers, and the log gets its line."""
-    started = perf_counter()
-    response = await answered(request, handler)
-    # Usage arrives by the thousand; its lines are for debugging only.
-    is_usage = request.method == "POST" and request.path in USAGE_PATHS
-    (log.debug if is_usage else log.info)(
-        "request",
-        method=request.method,
-        path=request.path,
-        status=response.status,
-        duration_ms=round((perf_counter() - started) * 1000, 1),
-    )
-    return response
-
-
-async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The handler's answer, or that to what it raised."""
-    try:
-        return await handler(request)
-    except (DomainError, UnavailableError, ConflictError) as error:
-        return lago_error_answer(error)
-    except web.HTTPException as error:
-        return http_error_answer(error)
-    except web.RequestPayloadError:
-        return error_answer(400)
-    except Exception:  # The edge: a defect costs its own request only.
-        correlation_id = secrets.token_hex(8)
-        log.exception("request_failed", path=request.path, correlation_id=correlation_id)
-        return error_answer(500, correlation_id=correlation_id)

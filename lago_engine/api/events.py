@@ -117,8 +117,8 @@ async def _started_at(call: Call, external_id: str | None) -> datetime | None:
 
 
 ROUTES = (
-    Route("POST", "/events", create),
-    Route("POST", "/events/batch", create_batch),
+    Route("POST", "/events", create, often=True),
+    Route("POST", "/events/batch", create_batch, often=True),
     get("/events", index),
     get("/events/{transaction_id}", show),
 )

@@ -14,6 +14,7 @@ from lago_engine.api.invoices import owner_of
 from lago_engine.api.params import Params
 from lago_engine.api.routes import get, post
 from lago_engine.domain.commands import RecordManualPayment
+from lago_engine.domain.customer.payments import manual_invoice_id
 from lago_engine.domain.events import PaymentRecorded
 from lago_engine.errors import ValidationFailed
 from lago_engine.store.query import Filter
@@ -23,7 +24,7 @@ KIND = "payment"
 
 async def create(call: Call) -> web.Response:
     given = await call.input(KIND)
-    invoice_id = UUID(int=0)
+    invoice_id = manual_invoice_id(given)
     command = RecordManualPayment(
         organization_id=call.organization_id,
         customer_id=await owner_of(call, invoice_id),

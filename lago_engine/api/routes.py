@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from aiohttp import web
@@ -15,11 +14,15 @@ CallHandler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 class Route(NamedTuple):
-    """A method and a path; `{name}` in the path stands for anything but a slash."""
+    """A method and a path; `{name}` in the path stands for anything but a slash.
+
+    often: requests come by the thousand, so only a debug log shows them.
+    """
 
     method: str
     path: str
     handler: RequestHandler
+    often: bool = False
 
 
 def authenticated(handler: CallHandler) -> RequestHandler:
@@ -50,13 +53,3 @@ def delete(path: str, handler: CallHandler) -> Route:
 def update(path: str, handler: CallHandler) -> tuple[Route, Route]:
     """An update, which `PUT` and `PATCH` both mean."""
     return put(path, handler), Route("PATCH", path, authenticated(handler))
-
-
-def add_routes(app: web.Application, prefix: str, routes: Iterable[Route]) -> None:
-    """Register routes under a prefix; a `GET` answers `HEAD` too."""
-    for route in routes:
-        path = prefix + re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", route.path)
-        if route.method == "GET":
-            app.router.add_get(path, route.handler)
-        else:
-            app.router.add_route(route.method, path, route.handler)

@@ -21,7 +21,9 @@ _DAYS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1
 
 @click.group()
 @click.option("--url", default="http://127.0.0.1:3000", show_default=True, help="The server.")
-@click.option("--api-key", envvar="LAGO_API_KEY", required=True, help="Key of the test organization.")
+@click.option(
+    "--api-key", envvar="LAGO_API_KEY", required=True, help="Key of the test organization."
+)
 @click.pass_context
 def clock(context: click.Context, url: str, api_key: str) -> None:
     """Look at or move a test organization's clock (the server runs with --sandbox)."""

@@ -58,9 +58,7 @@ async def run_server(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def listening(settings: Settings, opened: Opened) -> Any:
     """The HTTP server over an engine; gives its URL."""
-    app = create_app(
-        opened.engine, opened.api, providers=opened.providers, metrics=opened.metrics
-    )
+    app = create_app(opened.engine, opened.api, providers=opened.providers, metrics=opened.metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_WAIT_S)
     await runner.setup()
     try:
@@ -68,7 +66,9 @@ async def listening(settings: Settings, opened: Opened) -> Any:
         try:
             await site.start()
         except OSError as error:
-            raise UnavailableError(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+            raise UnavailableError(
+                f"cannot listen on {settings.host}:{settings.port}: {error}"
+            ) from error
         port = runner.addresses[0][1]
         yield f"http://{settings.host}:{port}"
     finally:

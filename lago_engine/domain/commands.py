@@ -1,7 +1,7 @@
 """Commands: what is asked of an organization or of a customer, in the imperative.
 
-`input` is the decoded JSON object under the request's wrapper key, untouched: deciding validates it with the
-wire's codes. `code`, `external_id` and the ids in other members name what the request's path names.
+`input` is the decoded JSON object under the request's wrapper key, untouched (its numbers are int or Decimal,
+never float): deciding validates it with the wire's codes. `code`, `external_id` and the ids in other members name what the request's path names.
 """
 
 from __future__ import annotations

@@ -33,37 +33,37 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 # --- organization ------------------------------------------------------------------------------
 
 
-class OrganizationCreated(DomainEvent, tag="organization_created.v1"):
+class OrganizationCreated(DomainEvent, frozen=True, tag="organization_created.v1"):
     organization: Organization
 
 
-class OrganizationUpdated(DomainEvent, tag="organization_updated.v1"):
+class OrganizationUpdated(DomainEvent, frozen=True, tag="organization_updated.v1"):
     organization: Organization
 
 
-class ApiKeyCreated(DomainEvent, tag="api_key_created.v1"):
+class ApiKeyCreated(DomainEvent, frozen=True, tag="api_key_created.v1"):
     api_key: ApiKey
 
 
-class ClockSet(DomainEvent, tag="clock_set.v1"):
+class ClockSet(DomainEvent, frozen=True, tag="clock_set.v1"):
     """The virtual clock of a test organization was set; None returns it to real time."""
 
     now: datetime | None
 
 
-class WebhookEndpointCreated(DomainEvent, tag="webhook_endpoint_created.v1"):
+class WebhookEndpointCreated(DomainEvent, frozen=True, tag="webhook_endpoint_created.v1"):
     endpoint: WebhookEndpoint
 
 
-class WebhookEndpointUpdated(DomainEvent, tag="webhook_endpoint_updated.v1"):
+class WebhookEndpointUpdated(DomainEvent, frozen=True, tag="webhook_endpoint_updated.v1"):
     endpoint: WebhookEndpoint
 
 
-class WebhookEndpointDeleted(DomainEvent, tag="webhook_endpoint_deleted.v1"):
+class WebhookEndpointDeleted(DomainEvent, frozen=True, tag="webhook_endpoint_deleted.v1"):
     endpoint: WebhookEndpoint
 
 
-class PaymentConnectionSet(DomainEvent, tag="payment_connection_set.v1"):
+class PaymentConnectionSet(DomainEvent, frozen=True, tag="payment_connection_set.v1"):
     """A provider connection was created, or replaced under the same code."""
 
     connection: PaymentConnection
@@ -72,91 +72,91 @@ class PaymentConnectionSet(DomainEvent, tag="payment_connection_set.v1"):
 # --- catalog -----------------------------------------------------------------------------------
 
 
-class BillableMetricCreated(DomainEvent, tag="billable_metric_created.v1"):
+class BillableMetricCreated(DomainEvent, frozen=True, tag="billable_metric_created.v1"):
     metric: BillableMetric
 
 
-class BillableMetricUpdated(DomainEvent, tag="billable_metric_updated.v1"):
+class BillableMetricUpdated(DomainEvent, frozen=True, tag="billable_metric_updated.v1"):
     metric: BillableMetric
     previous_code: str
 
 
-class BillableMetricDeleted(DomainEvent, tag="billable_metric_deleted.v1"):
+class BillableMetricDeleted(DomainEvent, frozen=True, tag="billable_metric_deleted.v1"):
     metric: BillableMetric
 
 
-class TaxCreated(DomainEvent, tag="tax_created.v1"):
+class TaxCreated(DomainEvent, frozen=True, tag="tax_created.v1"):
     tax: Tax
 
 
-class TaxUpdated(DomainEvent, tag="tax_updated.v1"):
+class TaxUpdated(DomainEvent, frozen=True, tag="tax_updated.v1"):
     tax: Tax
     previous_code: str
 
 
-class TaxDeleted(DomainEvent, tag="tax_deleted.v1"):
+class TaxDeleted(DomainEvent, frozen=True, tag="tax_deleted.v1"):
     tax: Tax
 
 
-class PlanCreated(DomainEvent, tag="plan_created.v1"):
+class PlanCreated(DomainEvent, frozen=True, tag="plan_created.v1"):
     plan: Plan
 
 
-class PlanUpdated(DomainEvent, tag="plan_updated.v1"):
+class PlanUpdated(DomainEvent, frozen=True, tag="plan_updated.v1"):
     plan: Plan
     previous_code: str
 
 
-class PlanDeleted(DomainEvent, tag="plan_deleted.v1"):
+class PlanDeleted(DomainEvent, frozen=True, tag="plan_deleted.v1"):
     plan: Plan
 
 
 # --- customer ----------------------------------------------------------------------------------
 
 
-class CustomerCreated(DomainEvent, tag="customer_created.v1"):
+class CustomerCreated(DomainEvent, frozen=True, tag="customer_created.v1"):
     customer: CustomerProfile
 
 
-class CustomerUpdated(DomainEvent, tag="customer_updated.v1"):
+class CustomerUpdated(DomainEvent, frozen=True, tag="customer_updated.v1"):
     customer: CustomerProfile
 
 
-class SubscriptionCreated(DomainEvent, tag="subscription_created.v1"):
+class SubscriptionCreated(DomainEvent, frozen=True, tag="subscription_created.v1"):
     """A subscription exists: already active, or pending until its `subscription_at`."""
 
     customer: CustomerProfile
     subscription: Subscription
 
 
-class SubscriptionStarted(DomainEvent, tag="subscription_started.v1"):
+class SubscriptionStarted(DomainEvent, frozen=True, tag="subscription_started.v1"):
     """A pending subscription became active."""
 
     customer: CustomerProfile
     subscription: Subscription
 
 
-class SubscriptionTerminated(DomainEvent, tag="subscription_terminated.v1"):
+class SubscriptionTerminated(DomainEvent, frozen=True, tag="subscription_terminated.v1"):
     customer: CustomerProfile
     subscription: Subscription
 
 
-class SubscriptionCanceled(DomainEvent, tag="subscription_canceled.v1"):
+class SubscriptionCanceled(DomainEvent, frozen=True, tag="subscription_canceled.v1"):
     customer: CustomerProfile
     subscription: Subscription
 
 
-class InvoiceDrafted(DomainEvent, tag="invoice_drafted.v1"):
+class InvoiceDrafted(DomainEvent, frozen=True, tag="invoice_drafted.v1"):
     invoice: Invoice
 
 
-class InvoiceRefreshed(DomainEvent, tag="invoice_refreshed.v1"):
+class InvoiceRefreshed(DomainEvent, frozen=True, tag="invoice_refreshed.v1"):
     """A draft was recomputed."""
 
     invoice: Invoice
 
 
-class InvoiceFinalized(DomainEvent, tag="invoice_finalized.v1"):
+class InvoiceFinalized(DomainEvent, frozen=True, tag="invoice_finalized.v1"):
     """The whole document, frozen, with its number.
 
     inputs_hash: SHA-256 (hex) of everything the builder was given, so that a replay can tell a changed input from a changed rule.
@@ -166,29 +166,29 @@ class InvoiceFinalized(DomainEvent, tag="invoice_finalized.v1"):
     inputs_hash: str
 
 
-class InvoiceClosed(DomainEvent, tag="invoice_closed.v1"):
+class InvoiceClosed(DomainEvent, frozen=True, tag="invoice_closed.v1"):
     """A zero invoice that the settings skip: no number, no webhook; the period counts as billed."""
 
     invoice: Invoice
 
 
-class InvoiceVoided(DomainEvent, tag="invoice_voided.v1"):
+class InvoiceVoided(DomainEvent, frozen=True, tag="invoice_voided.v1"):
     invoice_id: UUID
     voided_at: datetime
 
 
-class InvoicePaymentOverdue(DomainEvent, tag="invoice_payment_overdue.v1"):
+class InvoicePaymentOverdue(DomainEvent, frozen=True, tag="invoice_payment_overdue.v1"):
     invoice_id: UUID
 
 
-class PaymentRequested(DomainEvent, tag="payment_requested.v1"):
+class PaymentRequested(DomainEvent, frozen=True, tag="payment_requested.v1"):
     """A provider is to be asked for money, once per `payment.idempotency_key`."""
 
     customer: CustomerProfile
     payment: Payment
 
 
-class PaymentRecorded(DomainEvent, tag="payment_recorded.v1"):
+class PaymentRecorded(DomainEvent, frozen=True, tag="payment_recorded.v1"):
     """A manual payment."""
 
     customer: CustomerProfile
@@ -197,7 +197,7 @@ class PaymentRecorded(DomainEvent, tag="payment_recorded.v1"):
     invoice_total_paid_amount_cents: int
 
 
-class PaymentStatusChanged(DomainEvent, tag="payment_status_changed.v1"):
+class PaymentStatusChanged(DomainEvent, frozen=True, tag="payment_status_changed.v1"):
     """What the provider answered or reported; the invoice's status and paid total after it."""
 
     customer: CustomerProfile

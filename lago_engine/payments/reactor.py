@@ -174,7 +174,11 @@ class PaymentReactor:
         if isinstance(event, PaymentRequested):
             return await self._charge(request, event.payment, attempt)
         assert isinstance(event, CustomerCreated | CustomerUpdated)
-        return await self._ensure_customer(request, event.customer)
+        try:
+            return await self._ensure_customer(request, event.customer)
+        except Misconfigured as error:  # Nothing to wait for: a person must mend the connection.
+            log.error("customer_not_linked", customer_id=str(event.customer.id), error=str(error))
+            return True
 
     async def _charge(self, request: Request, payment: Payment, attempt: int) -> bool:
         event = request.event
@@ -214,7 +218,9 @@ class PaymentReactor:
             provider = await self._registry.get(connection.provider)
             ctx = self._ctx(connection, payment, attempt)
             if Capability.CHARGE_OFF_SESSION not in provider.capabilities:
-                return Declined(code="invalid_method", message="the provider cannot charge by itself")
+                return Declined(
+                    code="invalid_method", message="the provider cannot charge by itself"
+                )
             if Capability.FIND_BY_KEY in provider.capabilities:
                 # A fresh request costs a look-up too: after a restart nobody knows whether it is fresh.
                 known = await self._guarded(provider.find_by_key(ctx, ctx.idempotency_key))

@@ -36,7 +36,7 @@ from lago_engine.payments.interface import (
 ProviderType = Literal["stripe", "gocardless", "adyen", "cashfree", "flutterwave", "moneyhash"]
 _DECLINE_CODES: tuple[DeclineCode, ...] = get_args(DeclineCode)
 _FAULTS = frozenset({"unavailable", "timeout", "timeout_applied"})
-_ACTIONS = frozenset({"requires_action", "pending_customer_approval", "PENDING_AUTHENTICATION"})
+_ACTION = "requires_action"
 _COMMON = {
     "succeeded": "succeeded",
     "failed": "failed",
@@ -251,7 +251,7 @@ def _answer(provider_type: ProviderType, reference: str, *, status: str | None =
         return Succeeded(provider_ref=reference, amount=amount, provider_status=word)
     if meaning == "failed":
         return _declined(provider_type, reference, word)
-    if word in _ACTIONS:
+    if word == _ACTION:
         return ActionRequired(provider_ref=reference, url=_page(reference), provider_status=word)
     return Pending(provider_ref=reference, provider_status=word)
 

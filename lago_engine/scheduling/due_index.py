@@ -34,7 +34,9 @@ class DueIndex:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def due(self, organization_id: UUID, until: datetime, limit: int) -> list[tuple[datetime, UUID]]:
+    def due(
+        self, organization_id: UUID, until: datetime, limit: int
+    ) -> list[tuple[datetime, UUID]]:
         """Up to `limit` customers due at or before `until`, earliest first; they stay in the index."""
         heap = self._heaps.get(organization_id, [])
         found: list[tuple[datetime, UUID]] = []

@@ -28,10 +28,6 @@ from lago_engine.store.sql import Dialect
 PAGE_ROWS = 1000
 PAGE_SEGMENTS = 100
 
-INSERT_COMMIT = (
-    "INSERT INTO commits (seq, hash, recorded_at_us, last_position)"
-    " SELECT ?, ?, ?, coalesce(max({position}), 0) FROM stored_events RETURNING last_position"
-)
 UPSERT_META = (
     "INSERT INTO meta (key, value) VALUES (?, ?)"
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -58,6 +54,7 @@ class SqlStore(Store):
 
     dialect: Dialect
     position_column: str
+    read_only = False
 
     def __init__(
         self,
@@ -77,7 +74,7 @@ class SqlStore(Store):
         self._closed = False
         self._undecided = False
         last = self.last_commit()
-        self._last_seq = last[0] if last else 0
+        self._last_seq, self._last_position = (last[0], last[2]) if last else (0, 0)
 
     @abstractmethod
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Sequence[Any]]:
@@ -104,11 +101,11 @@ class SqlStore(Store):
             self._check_writable()
             if batch.seq != self._last_seq + 1:
                 raise ConflictError(f"commit {batch.seq} does not follow {self._last_seq}")
-            position = self._commit(batch)
+            self._last_position = self._commit(batch)
             self._last_seq = batch.seq
             if self._sync_delay_s:
                 time.sleep(self._sync_delay_s)
-            return position
+            return self._last_position
 
     def write(self, sql: str, rows: Sequence[Sequence[object]]) -> int:
         """See `Database.write`."""
@@ -127,6 +124,7 @@ class SqlStore(Store):
             if clear_kinds:
                 kinds = [(kind,) for kind in clear_kinds]
                 self._run(cursor, "DELETE FROM documents WHERE kind = ?", kinds)
+                self._run(cursor, "DELETE FROM document_counts WHERE kind = ?", kinds)
             self._write_changes(cursor, changes)
             if meta:
                 self._run(cursor, UPSERT_META, list(meta.items()))
@@ -225,6 +223,8 @@ class SqlStore(Store):
     def _check_writable(self) -> None:
         if self._closed:
             raise UnavailableError("the store is closed")
+        if self.read_only:
+            raise UnavailableError("the store was opened for reading only")
         if self._undecided:
             raise CommitUndecided("an earlier commit is undecided; reopen the store")
 

@@ -36,6 +36,10 @@ class DocumentChange(msgspec.Struct, frozen=True, kw_only=True):
     sort_key: str = ""
     body: bytes | None
 
+    def __post_init__(self) -> None:
+        if "\0" in self.key or "\0" in self.sort_key or "\0" in (self.parent or ""):
+            raise ValueError(f"U+0000 in the address of the document {self.kind} {self.key!r}")
+
 
 def last_changes(changes: Iterable[DocumentChange]) -> list[DocumentChange]:
     """One change per document, the last one, in the order in which documents first appear."""
@@ -89,8 +93,18 @@ class Documents:
 
     def count(self, organization_id: UUID, kind: str, query: Query | None = None) -> int:
         """How many documents match, whatever the page of the query."""
-        scope, params = self._scope(organization_id, kind, query or Query())
+        if query is None or (query.parent is None and not query.filters):
+            return self._count_all(organization_id, kind)
+        scope, params = self._scope(organization_id, kind, query)
         return int(self._db.query(f"SELECT count(*) FROM {scope}", params)[0][0])
+
+    def _count_all(self, organization_id: UUID, kind: str) -> int:
+        """Counting a million rows for every page of a list would take a tenth of a second."""
+        rows = self._db.query(
+            "SELECT documents FROM document_counts WHERE kind = ? AND organization_id = ?",
+            (kind, self._dialect.uuid(organization_id)),
+        )
+        return int(rows[0][0]) if rows else 0
 
     def iter_kind(self, kind: str) -> Iterator[tuple[UUID, str, bytes]]:
         """(organization, key, body) of every document of a kind, by organization and key."""

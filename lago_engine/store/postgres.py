@@ -16,7 +16,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from lago_engine.errors import ConflictError, UnavailableError
 from lago_engine.store import outbox
-from lago_engine.store.base import INSERT_COMMIT, UPSERT_META, SqlStore
+from lago_engine.store.base import UPSERT_META, SqlStore
 from lago_engine.store.documents import DocumentChange, last_changes
 from lago_engine.store.port import CommitBatch, CommitUndecided, Faults
 from lago_engine.store.postgres_dialect import DOCUMENT_JSON, PostgresDialect
@@ -63,6 +63,25 @@ CREATE INDEX IF NOT EXISTS documents_order
     ON documents (kind, organization_id, sort_key DESC, key);
 CREATE INDEX IF NOT EXISTS documents_parent
     ON documents (kind, organization_id, parent, sort_key DESC, key) WHERE parent IS NOT NULL;
+CREATE TABLE IF NOT EXISTS document_counts (
+    kind text COLLATE "C" NOT NULL,
+    organization_id uuid NOT NULL,
+    documents bigint NOT NULL,
+    PRIMARY KEY (kind, organization_id)
+);
+CREATE OR REPLACE FUNCTION count_documents() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO document_counts AS counts
+        SELECT kind, organization_id, CASE TG_OP WHEN 'INSERT' THEN count(*) ELSE -count(*) END
+        FROM changed GROUP BY kind, organization_id
+        ON CONFLICT (kind, organization_id)
+        DO UPDATE SET documents = counts.documents + excluded.documents;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER documents_added AFTER INSERT ON documents
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_documents();
+CREATE OR REPLACE TRIGGER documents_removed AFTER DELETE ON documents
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_documents();
 CREATE TABLE IF NOT EXISTS outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id uuid NOT NULL UNIQUE,
@@ -102,6 +121,12 @@ DELETE_DOCUMENTS = (
     "DELETE FROM documents USING unnest(%b::text[], %b::uuid[], %b::text[]) AS gone (k, o, y)"
     " WHERE kind = k AND organization_id = o AND key = y"
 )
+# Not max(notification_id): its plan, made while the table is small, would go on scanning it.
+INSERT_COMMIT = (
+    "INSERT INTO commits VALUES (%s, %s, %s, CASE WHEN %s THEN"
+    " currval(pg_get_serial_sequence('stored_events', 'notification_id')) ELSE %s END)"
+    " RETURNING last_position"
+)
 LOCK_OWNER = "SELECT epoch FROM store_owner FOR UPDATE"
 
 T = TypeVar("T")
@@ -113,20 +138,26 @@ class PostgresStore(SqlStore):
     """A store in the current schema of the database at a URL.
 
     Opening it raises the epoch of the owner; whoever had it open before is fenced: each of its
-    writes raises `ConflictError`.
+    writes raises `ConflictError`. Opening it for reading only leaves the owner alone.
     """
 
     position_column = "notification_id"
 
     def __init__(
-        self, database_url: str, *, faults: Faults | None = None, sync_delay_s: float = 0.0
+        self,
+        database_url: str,
+        *,
+        faults: Faults | None = None,
+        sync_delay_s: float = 0.0,
+        read_only: bool = False,
     ) -> None:
+        self.read_only = read_only
         self._fenced = False
         self._connection: Connection | None = None
         try:
             self._datastore = Datastore(database_url)
-            events = self._create_tables()
-            self._epoch = self._take_over()
+            events = EventRecorder(self._datastore) if read_only else self._create_tables()
+            self._epoch = 0 if read_only else self._take_over()
         except (psycopg.OperationalError, OperationalError) as error:
             raise UnavailableError(str(error)) from error
         super().__init__(PostgresDialect(), events, faults=faults, sync_delay_s=sync_delay_s)
@@ -178,7 +209,7 @@ class PostgresStore(SqlStore):
         return int(_only(bumped)[0])
 
     def _commit(self, batch: CommitBatch) -> int:
-        in_doubt = False
+        in_doubt, position = False, 0
         try:
             with self._undone_on_error() as conn:
                 with conn.pipeline() as pipeline:
@@ -207,8 +238,8 @@ class PostgresStore(SqlStore):
         if rows:
             self._events._insert_stored_events(conn.cursor(row_factory=dict_row), rows)
         committed = conn.execute(
-            _marked(INSERT_COMMIT.format(position=self.position_column)),
-            (batch.seq, batch.hash, batch.recorded_at_us),
+            INSERT_COMMIT,
+            (batch.seq, batch.hash, batch.recorded_at_us, bool(rows), self._last_position),
         )
         self._write_changes(cursor, batch.documents)
         for entry in batch.outbox:

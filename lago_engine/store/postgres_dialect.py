@@ -22,7 +22,7 @@ $$
 
 
 class PostgresDialect(Dialect):
-    """PostgreSQL 13 or later with UTF-8 encoding."""
+    """PostgreSQL 14 or later with UTF-8 encoding."""
 
     # OFFSET 0 keeps the planner from parsing the body once per condition.
     documents_parsed = (

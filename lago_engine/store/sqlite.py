@@ -14,7 +14,7 @@ from eventsourcing.sqlite import SQLiteCursor
 
 from lago_engine.errors import ConflictError, CorruptionError, UnavailableError
 from lago_engine.store import outbox
-from lago_engine.store.base import INSERT_COMMIT, UPSERT_META, SqlStore
+from lago_engine.store.base import UPSERT_META, SqlStore
 from lago_engine.store.documents import DocumentChange, last_changes
 from lago_engine.store.port import CommitBatch, CommitUndecided, Faults
 from lago_engine.store.sqlite_dialect import SQLiteDialect
@@ -53,6 +53,12 @@ CREATE INDEX IF NOT EXISTS documents_order
     ON documents (kind, organization_id, sort_key DESC, key);
 CREATE INDEX IF NOT EXISTS documents_parent
     ON documents (kind, organization_id, parent, sort_key DESC, key) WHERE parent IS NOT NULL;
+CREATE TABLE IF NOT EXISTS document_counts (
+    kind TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    documents INTEGER NOT NULL,
+    PRIMARY KEY (kind, organization_id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -86,36 +92,60 @@ UPSERT_DOCUMENT = (
 )
 DELETE_DOCUMENT = "DELETE FROM documents WHERE kind = ? AND organization_id = ? AND key = ?"
 
+# Triggers for each row would cost more than writing the documents. NOT INDEXED keeps the planner
+# from walking the whole key index only because it is already grouped.
+COUNT_ADDED = (
+    "INSERT INTO document_counts SELECT kind, organization_id, count(*) FROM documents NOT INDEXED"
+    " WHERE position > ? GROUP BY kind, organization_id ON CONFLICT (kind, organization_id)"
+    " DO UPDATE SET documents = document_counts.documents + excluded.documents"
+)
+COUNT_REMOVED = (
+    "UPDATE document_counts SET documents = documents - 1 WHERE kind = ? AND organization_id = ?"
+)
+
 T = TypeVar("T")
 
 
 class SQLiteStore(SqlStore):
     """One writing connection under a lock; readers take connections of their own.
 
-    Raises `ConflictError` when another process has the directory open.
+    Raises `ConflictError` when another process has the directory open, unless it is only read.
     """
 
     position_column = "rowid"
 
     def __init__(
-        self, data_dir: Path, *, faults: Faults | None = None, sync_delay_s: float = 0.0
+        self,
+        data_dir: Path,
+        *,
+        faults: Faults | None = None,
+        sync_delay_s: float = 0.0,
+        read_only: bool = False,
     ) -> None:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock_file = _lock(data_dir / LOCK_NAME)
+        self.read_only = read_only
         self._path = data_dir / FILE_NAME
+        if read_only and not self._path.exists():
+            raise UnavailableError(f"there is no store in {data_dir}")
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock_file = None if read_only else _lock(data_dir / LOCK_NAME)
         self._idle: deque[sqlite3.Connection] = deque()
         try:
-            self._writer = connect(self._path, read_only=False)
+            self._writer = connect(self._path, read_only=read_only)
             self._datastore = Datastore(self._path)
             self._events = EventRecorder(self._datastore)
-            self._events.create_table()
-            self._writer.executescript(TABLES)
+            if not read_only:
+                self._events.create_table()
+                self._writer.executescript(TABLES)
             super().__init__(
                 SQLiteDialect(), self._events, faults=faults, sync_delay_s=sync_delay_s
             )
         except sqlite3.Error as error:
-            self._lock_file.close()
+            self._unlock()
             raise _meaning(error) from error
+
+    def _unlock(self) -> None:
+        if self._lock_file is not None:
+            self._lock_file.close()
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Sequence[Any]]:
         try:
@@ -150,7 +180,7 @@ class SQLiteStore(SqlStore):
             self._close_readers()
             self._datastore.close()
             self._writer.close()
-            self._lock_file.close()
+            self._unlock()
 
     def _connect_reader(self) -> sqlite3.Connection:
         if self._closed:
@@ -163,12 +193,10 @@ class SQLiteStore(SqlStore):
 
     def _commit(self, batch: CommitBatch) -> int:
         with self._transaction() as cursor:
-            self._events._insert_events(SQLiteCursor(cursor), batch.rows())
-            cursor.execute(
-                INSERT_COMMIT.format(position=self.position_column),
-                (batch.seq, batch.hash, batch.recorded_at_us),
-            )
-            position = int(cursor.fetchone()[0])
+            positions = self._events._insert_events(SQLiteCursor(cursor), batch.rows())
+            position = positions[-1] if positions else self._last_position
+            commit = (batch.seq, batch.hash, batch.recorded_at_us, position)
+            cursor.execute("INSERT INTO commits VALUES (?,?,?,?)", commit)
             self._write_changes(cursor, batch.documents)
             entries = [outbox.insert_params(self.dialect, entry) for entry in batch.outbox]
             cursor.executemany(outbox.INSERT, entries)
@@ -188,15 +216,16 @@ class SQLiteStore(SqlStore):
         return cursor.executemany(sql, rows).rowcount
 
     def _write_changes(self, cursor: sqlite3.Cursor, changes: Sequence[DocumentChange]) -> None:
-        upserts, deletes = [], []
+        upserts = []
         for change in last_changes(changes):
             name = (change.kind, change.organization_id.hex, change.key)
-            if change.body is None:
-                deletes.append(name)
-            else:
+            if change.body is not None:
                 upserts.append((*name, change.parent, change.sort_key, change.body))
-        cursor.executemany(DELETE_DOCUMENT, deletes)
+            elif cursor.execute(DELETE_DOCUMENT, name).rowcount:
+                cursor.execute(COUNT_REMOVED, name[:2])
+        last = cursor.execute("SELECT coalesce(max(position), 0) FROM documents").fetchone()
         cursor.executemany(UPSERT_DOCUMENT, upserts)
+        cursor.execute(COUNT_ADDED, tuple(last))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:

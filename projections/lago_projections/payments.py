@@ -52,7 +52,8 @@ def payment_object(
         "status": payment.status,
         "payment_status": payment.payment_status,
         "type": payment.type,
-        "reference": payment.reference,
+        # Text also where a provider's payment has none: the official clients require a string.
+        "reference": payment.reference or "",
         "payment_provider_code": payment.connection_code,
         "payment_provider_type": payment_provider_name(payment, organization),
         "external_payment_id": payment.provider_payment_id,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+
 from lago_engine.store import DocumentChange, Filter, Query, Store
 
 A = UUID(int=1)
@@ -74,6 +76,24 @@ def test_lists_are_newest_first_and_paged_with_the_total(store: Store) -> None:
     assert documents.list(B, "invoice", Query()) == ([], 0)
 
 
+def test_counts_follow_inserts_updates_and_deletes(store: Store, batch) -> None:
+    def counts() -> list[int]:
+        return [
+            store.documents.count(*scope) for scope in ((A, "invoice"), (B, "invoice"), (A, "fee"))
+        ]
+
+    mine = [put(f"k{n}") for n in range(5)]
+    store.commit(batch.of(1, documents=[*mine, put("x", organization_id=B), put("x", kind="fee")]))
+    assert counts() == [5, 1, 1]
+    store.commit(
+        batch.of(2, documents=[put("k0", b"1"), put("k1", None), put("new"), put("no", None)])
+    )
+    assert counts() == [5, 1, 1]
+    assert store.documents.list(A, "invoice", Query(limit=1))[1] == 5
+    store.write_documents([put("k1"), put("x", None, organization_id=B)], clear_kinds=["fee"])
+    assert counts() == [6, 0, 0]
+
+
 def test_children_are_listed_by_their_parent(store: Store) -> None:
     store.write_documents(
         [put(f"k{n}", b'{"n":%d}' % n, parent=f"p{n % 2}", sort_key=f"{n}") for n in range(6)]
@@ -103,3 +123,9 @@ def test_a_rebuild_replaces_kinds_and_moves_its_cursor_at_once(store: Store) -> 
     assert store.documents.list(A, "invoice", Query()) == ([b"9"], 1)
     assert store.documents.count(A, "fee") == 1
     assert store.meta_get("cursor") == b"2"
+
+
+@pytest.mark.parametrize("members", [{"key": "a\0"}, {"parent": "\0"}, {"sort_key": "\0"}])
+def test_an_address_cannot_hold_nul(members: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"U\+0000"):
+        put(**{"key": "k", **members})

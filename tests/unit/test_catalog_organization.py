@@ -221,6 +221,12 @@ def test_webhook_url_creates_changes_and_removes_the_first_endpoint() -> None:
     assert [type(event) for event in removed] == [OrganizationUpdated, WebhookEndpointDeleted]
     assert catalog.folded.webhook_endpoints == {}
     assert len(catalog.do(UpdateOrganization, input={"webhook_url": ""})) == 1
+    catalog.do(UpdateOrganization, input={"webhook_url": first})
+    assert len(catalog.do(UpdateOrganization, input={"webhook_url": []})) == 1
+    assert len(catalog.folded.webhook_endpoints) == 1
+    assert catalog.refuses(UpdateOrganization, input={"webhook_url": False}) == {
+        "webhook_url": ["value_is_invalid"]
+    }
     assert catalog.refuses(UpdateOrganization, input={"webhook_url": "ftp://a"}) == {
         "webhook_url": ["url_is_invalid"]
     }
@@ -249,6 +255,18 @@ def test_the_clock_moves_forward_and_back_only_when_told() -> None:
     assert catalog.folded.clock == NOW
     catalog.do(SetClock, now=None)
     assert catalog.folded.clock is None
+
+
+def test_coming_from_real_time_the_clock_goes_to_any_instant() -> None:
+    catalog = Catalog(test=True)
+    past = NOW - timedelta(days=800)
+    catalog.do(SetClock, now=past)
+    assert catalog.folded.clock == past
+    earlier = past - timedelta(seconds=1)
+    assert catalog.refuses(SetClock, now=earlier) == {"now": ["cannot_go_back"]}
+    catalog.do(SetClock, now=None)
+    catalog.do(SetClock, now=earlier)
+    assert catalog.folded.clock == earlier
 
 
 def test_a_real_organization_has_no_virtual_clock() -> None:

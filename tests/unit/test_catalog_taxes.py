@@ -103,7 +103,7 @@ def test_deleting_a_tax_takes_it_from_plans_and_charges_and_frees_its_code() -> 
 
 @pytest.mark.parametrize("kind", [UpdateTax, DeleteTax])
 def test_an_unknown_tax_is_not_found(kind: Any) -> None:
-    members = {"input": {}} if kind is UpdateTax else {}
+    members: dict[str, Any] = {"input": {}} if kind is UpdateTax else {}
     with pytest.raises(NotFound) as missing:
         Catalog().do(kind, code="none", **members)
     assert missing.value.code == "tax_not_found"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -96,8 +97,11 @@ def test_an_endpoint_changes_in_what_is_present() -> None:
 
 def test_the_oldest_endpoint_is_the_organization_s_own() -> None:
     catalog = Catalog()
-    first = catalog.one(CreateWebhookEndpoint, input={"webhook_url": URL}).endpoint
+    catalog.now += timedelta(days=1)
     second = catalog.one(CreateWebhookEndpoint, input={"webhook_url": f"{URL}/2"}).endpoint
+    catalog.now = NOW  # The clock of a test organization may be set back.
+    first = catalog.one(CreateWebhookEndpoint, input={"webhook_url": URL}).endpoint
+    catalog.do(CreateWebhookEndpoint, input={"webhook_url": f"{URL}/3"})
     catalog.do(UpdateWebhookEndpoint, endpoint_id=first.id, input={"name": "touched"})
     catalog.do(UpdateOrganization, input={"webhook_url": f"{URL}/1"})
     assert catalog.folded.webhook_endpoints[first.id].webhook_url == f"{URL}/1"

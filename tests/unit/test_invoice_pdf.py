@@ -766,3 +766,10 @@ def test_the_guide_names_every_member_a_template_gets() -> None:
     table = set(re.findall(r"[a-z_]+", "".join(re.findall(r"`[^`\n]+`", guide))))
     for struct in (InvoiceView, Party, Fact, Columns, Group, Line, Total, Section):
         assert set(struct.__struct_fields__) <= table, struct.__name__
+
+
+def test_today_in_an_own_template_is_the_issuing_date(tmp_path: Path) -> None:
+    template = tmp_path / "own.typ"
+    template.write_text("#datetime.today().display()", encoding="utf-8")
+    pdf = render_invoice(invoice_of([SETUP]), ORGANIZATION, template=str(template))
+    assert text_of(pdf) == "2026-06-01"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -73,10 +72,9 @@ class TestSimulated(ProviderContract):
     provider_class = RecordingProvider
 
     @pytest.fixture(autouse=True)
-    async def remember(self, provider: PaymentProvider) -> AsyncIterator[None]:
+    async def remember(self, provider: PaymentProvider) -> None:
         assert isinstance(provider, RecordingProvider)
         self.simulated = provider
-        yield
 
     def arrange(self, case: Case) -> Arrangement | None:
         if case not in OUTCOMES:
@@ -112,7 +110,7 @@ class TestSimulated(ProviderContract):
         ("stripe", "canceled", Declined),
         ("stripe", "succeeded", Succeeded),
         ("stripe", "pending", Pending),
-        ("gocardless", "pending_customer_approval", ActionRequired),
+        ("gocardless", "pending_customer_approval", Pending),
         ("gocardless", "submitted", Pending),
         ("gocardless", "paid_out", Succeeded),
         ("gocardless", "charged_back", Declined),

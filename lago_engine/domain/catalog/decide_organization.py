@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -63,7 +64,7 @@ def create_organization(command: CreateOrganization, *, now: datetime) -> list[D
         ApiKeyCreated(api_key=api_key),
     ]
     state = evolve_all(None, events)
-    return [*events, *decide_webhook_url(state, command.input.get("webhook_url"), now=now)]
+    return [*events, *_webhook_url_events(state, command.input, now=now)]
 
 
 def update_organization(
@@ -75,9 +76,7 @@ def update_organization(
         changes |= read_test_settings(command.input)
     organization = msgspec.structs.replace(state.organization, **changes)
     events: list[DomainEvent] = [OrganizationUpdated(organization=organization)]
-    if "webhook_url" in command.input:
-        events += decide_webhook_url(state, command.input["webhook_url"], now=now)
-    return events
+    return [*events, *_webhook_url_events(state, command.input, now=now)]
 
 
 def set_clock(state: OrganizationState, command: SetClock, *, now: datetime) -> list[DomainEvent]:
@@ -88,6 +87,15 @@ def set_clock(state: OrganizationState, command: SetClock, *, now: datetime) -> 
     if backwards and not command.rewind:
         raise ValidationFailed.of("now", "cannot_go_back")
     return [ClockSet(now=command.now)]
+
+
+def _webhook_url_events(
+    state: OrganizationState, values: Mapping[str, Any], *, now: datetime
+) -> list[DomainEvent]:
+    checker = Checker(values)
+    present = checker.read_present({"webhook_url": Checker.text})
+    checker.raise_failures()
+    return decide_webhook_url(state, present["webhook_url"], now=now) if present else []
 
 
 def _default_prefix(name: str, organization_id: UUID) -> str:

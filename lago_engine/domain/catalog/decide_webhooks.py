@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Final, get_args
 from uuid import UUID
 
 import msgspec
@@ -80,11 +80,11 @@ def delete_endpoint(
 
 
 def decide_webhook_url(
-    state: OrganizationState, webhook_url: Any, *, now: datetime
+    state: OrganizationState, webhook_url: str | None, *, now: datetime
 ) -> list[DomainEvent]:
     """What an organization's own `webhook_url` does to its endpoints.
 
-    It is the address of the first endpoint: a value changes it or creates one, null removes it.
+    It is the address of the first endpoint: a value changes it or creates one, none removes it.
     """
     first = first_endpoint(state)
     field = {"webhook_url": webhook_url}

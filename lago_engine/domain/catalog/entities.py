@@ -25,7 +25,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of configured things: immutable, compared by value."""
 
 
-class Organization(Entity):
+class Organization(Entity, frozen=True):
     """An organization and its default billing entity (the same legal body, the same id)."""
 
     id: UUID
@@ -63,7 +63,7 @@ class Organization(Entity):
     eu_tax_management: bool = False
 
 
-class ApiKey(Entity):
+class ApiKey(Entity, frozen=True):
     """A key as stored: only its SHA-256 (hex) and its last four characters."""
 
     id: UUID
@@ -74,7 +74,7 @@ class ApiKey(Entity):
     expires_at: datetime | None = None
 
 
-class BillableMetric(Entity):
+class BillableMetric(Entity, frozen=True):
     """What is counted and how (metrics.md §1)."""
 
     id: UUID
@@ -88,7 +88,7 @@ class BillableMetric(Entity):
     rounding_precision: int | None = None
 
 
-class Tax(Entity):
+class Tax(Entity, frozen=True):
     """A tax; `rate` is in percent."""
 
     id: UUID
@@ -100,7 +100,7 @@ class Tax(Entity):
     applied_to_organization: bool = False
 
 
-class Charge(Entity):
+class Charge(Entity, frozen=True):
     """A metric with a charge model on a plan (charges.md §2)."""
 
     id: UUID
@@ -115,7 +115,7 @@ class Charge(Entity):
     tax_ids: tuple[UUID, ...] = ()
 
 
-class Plan(Entity):
+class Plan(Entity, frozen=True):
     """A plan at one version; subscriptions record which version priced them."""
 
     id: UUID
@@ -137,7 +137,7 @@ class Plan(Entity):
     metadata: Mapping[str, str | None] | None = None
 
 
-class WebhookEndpoint(Entity):
+class WebhookEndpoint(Entity, frozen=True):
     """Where events are posted; `event_types` None means all of them (api_conventions.md §9)."""
 
     id: UUID
@@ -148,7 +148,7 @@ class WebhookEndpoint(Entity):
     event_types: tuple[str, ...] | None = None
 
 
-class PaymentConnection(Entity):
+class PaymentConnection(Entity, frozen=True):
     """A configured connection to a payment provider, chosen by customers by its code."""
 
     id: UUID

@@ -48,16 +48,17 @@ def bill(
         return currency, subscription.purchase_order_number or "", alone
 
     for _, members in groupby(sorted(subscriptions, key=group), key=group):
-        _bill_group(decision, tuple(members), at=at, reason=reason)
+        bill_together(decision, tuple(members), at=at, reason=reason)
 
 
-def _bill_group(
+def bill_together(
     decision: Decision,
     subscriptions: Sequence[Subscription],
     *,
     at: datetime,
     reason: InvoicingReason,
 ) -> None:
+    """One invoice for subscriptions that may share it: a draft within the grace period, else final."""
     profile, organization = decision.state.profile, decision.organization
     settings = issuing_settings(profile, organization.organization)
     items = []
@@ -135,9 +136,7 @@ def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
     _finalize(decision, redated, given, at=at)
 
 
-def _finalize(
-    decision: Decision, draft: Invoice, given: InvoiceInput, *, at: datetime
-) -> None:
+def _finalize(decision: Decision, draft: Invoice, given: InvoiceInput, *, at: datetime) -> None:
     """Number and freeze the invoice, or close it when it is a skipped zero one; then collect."""
     profile, organization = decision.state.profile, decision.organization
     if draft.fees_amount_cents == 0 and not finalizes_zero_invoices(

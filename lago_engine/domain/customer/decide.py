@@ -134,4 +134,3 @@ def _(command: c.AdvanceTime, decision: Decision) -> None:
         due.advance(decision, command.until)
     else:
         due.run_tasks(decision, command.tasks, command.until)
-

@@ -12,7 +12,7 @@ from lago_engine.domain.customer.settings import period_subject
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.customer.windows import after_zone_change, windows_of_link
 from lago_engine.domain.invoicing.model import InvoiceLink, InvoicingReason
-from lago_engine.domain.periods import Windows, link_windows, next_billing_at, termination_windows
+from lago_engine.domain.periods import link_windows, next_billing_at, termination_windows
 
 
 def make_link(
@@ -44,22 +44,16 @@ def make_link(
         recurring=reason == "subscription_periodic",
         invoicing_reason=reason,
         timezone=subject.timezone,
-        **_named(windows),
+        from_datetime=windows.subscription_from,
+        to_datetime=windows.subscription_to,
+        charges_from_datetime=windows.charges_from,
+        charges_to_datetime=windows.charges_to,
+        fixed_charges_from_datetime=windows.fixed_charges_from,
+        fixed_charges_to_datetime=windows.fixed_charges_to,
         order_name=subscription.name or plan.invoice_display_name or plan.name,
         earlier_base_fee=subscription.base_fees > 0,
         next_billing_on=None if following is None else subject.local_date(following),
     )
-
-
-def _named(windows: Windows) -> dict[str, datetime | None]:
-    return {
-        "from_datetime": windows.subscription_from,
-        "to_datetime": windows.subscription_to,
-        "charges_from_datetime": windows.charges_from,
-        "charges_to_datetime": windows.charges_to,
-        "fixed_charges_from_datetime": windows.fixed_charges_from,
-        "fixed_charges_to_datetime": windows.fixed_charges_to,
-    }
 
 
 def in_line_order(

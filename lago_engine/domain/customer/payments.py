@@ -74,13 +74,29 @@ def request_payment(decision: Decision, invoice_id: UUID, *, at: datetime) -> bo
     return True
 
 
-def record_manual_payment(
-    decision: Decision, invoice_id: UUID, given: Mapping[str, Any]
-) -> None:
-    """A transfer that somebody recorded; checks in the order of payments.md §7."""
+def manual_invoice_id(given: Mapping[str, Any]) -> UUID:
+    """Which invoice a manual payment is for, with what is checked before the invoice is looked up."""
+    invoice_id = given.get("invoice_id")
+    if invoice_id is None or invoice_id == "":
+        raise ValidationFailed.of("invoice_id", "value_is_mandatory")
+    manual_amount(given)
+    try:
+        return UUID(str(invoice_id))
+    except ValueError:
+        raise NotFound("invoice") from None
+
+
+def manual_amount(given: Mapping[str, Any]) -> int:
+    """A JSON integer above 0, in minor units."""
     amount = given.get("amount_cents")
     if isinstance(amount, bool) or not isinstance(amount, int) or amount <= 0:
         raise ValidationFailed.of("amount_cents", "invalid_value")
+    return amount
+
+
+def record_manual_payment(decision: Decision, invoice_id: UUID, given: Mapping[str, Any]) -> None:
+    """A transfer that somebody recorded; checks in the order of payments.md §7."""
+    amount = manual_amount(given)
     if invoice_id in decision.state.drafts:
         raise Forbidden("feature_unavailable")
     record = decision.state.invoices.get(invoice_id)

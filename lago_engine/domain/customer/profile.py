@@ -6,12 +6,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-import msgspec
-
 from lago_engine.domain.catalog.entities import Entity, IssuingDateAdjustment, IssuingDateAnchor
 
 
-class Address(Entity):
+class Address(Entity, frozen=True):
     """A postal address; every line may be absent."""
 
     address_line1: str | None = None
@@ -22,7 +20,7 @@ class Address(Entity):
     country: str | None = None
 
 
-class CustomerMetadata(Entity):
+class CustomerMetadata(Entity, frozen=True):
     """One metadata entry of a customer."""
 
     id: UUID
@@ -32,7 +30,7 @@ class CustomerMetadata(Entity):
     display_in_invoice: bool = False
 
 
-class BillingConfiguration(Entity):
+class BillingConfiguration(Entity, frozen=True):
     """Billing settings of a customer; None falls back to the billing entity's."""
 
     invoice_grace_period: int | None = None
@@ -46,7 +44,7 @@ class BillingConfiguration(Entity):
     provider_payment_methods: tuple[str, ...] | None = None
 
 
-class CustomerProfile(Entity):
+class CustomerProfile(Entity, frozen=True):
     """A customer as configured. `sequential_id` counts customers of the organization, `slug` is fixed."""
 
     id: UUID

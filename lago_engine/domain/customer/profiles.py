@@ -20,7 +20,7 @@ from lago_engine.domain.customer.profile import (
     CustomerMetadata,
     CustomerProfile,
 )
-from lago_engine.domain.validation import Checker, Reader
+from lago_engine.domain.validation import DAYS_MAX, Checker, Reader
 from lago_engine.errors import NotFound, ValidationFailed
 
 NAME_LENGTH_MAX: Final = 255
@@ -45,7 +45,7 @@ _NAMES: Final[Mapping[str, Reader]] = {
     "tax_identification_number": Checker.text,
     "currency": Checker.currency,
     "timezone": Checker.timezone,
-    "net_payment_term": partial(Checker.integer, at_least=0),
+    "net_payment_term": partial(Checker.integer, at_least=0, at_most=DAYS_MAX),
     "external_salesforce_id": Checker.text,
 }
 _ADDRESS: Final[Mapping[str, Reader]] = {
@@ -57,7 +57,7 @@ _ADDRESS: Final[Mapping[str, Reader]] = {
     "country": Checker.country,
 }
 _BILLING: Final[Mapping[str, Reader]] = {
-    "invoice_grace_period": partial(Checker.integer, at_least=0),
+    "invoice_grace_period": partial(Checker.integer, at_least=0, at_most=DAYS_MAX),
     "subscription_invoice_issuing_date_anchor": partial(Checker.choice, allowed=ANCHORS),
     "subscription_invoice_issuing_date_adjustment": partial(Checker.choice, allowed=ADJUSTMENTS),
     "document_locale": Checker.locale,
@@ -141,15 +141,13 @@ def _written(
         changes["tax_ids"] = _tax_ids(organization, given["tax_codes"])
     if "metadata" in given:
         changes["metadata"] = _metadata(check, given["metadata"], current, now)
-    shipping = check.mapping("shipping_address")
-    if shipping is not None:
-        changes["shipping_address"] = _address(check, Checker(shipping), current.shipping_address)
-    configuration = check.mapping("billing_configuration")
-    if configuration is not None:
-        changes["billing_configuration"] = _configuration(
-            check, Checker(configuration), current, organization
-        )
-    address = _address(check, check, current.address)
+    changes["shipping_address"] = _address(
+        check.nested("shipping_address"), current.shipping_address
+    )
+    changes["billing_configuration"] = _configuration(
+        check.nested("billing_configuration"), current, organization
+    )
+    address = _address(check, current.address)
     return replace(current, **changes, address=address, updated_at=now)
 
 
@@ -157,22 +155,8 @@ def _blank_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: None if value == "" else value for key, value in values.items()}
 
 
-def _merge_failures(outer: Checker, inner: Checker) -> None:
-    """Refusals of a nested object are reported with the request's other ones."""
-    if outer is inner:
-        return
-    try:
-        inner.raise_failures()
-    except ValidationFailed as failed:
-        for field, codes in failed.details.items():
-            for code in codes:
-                outer.fail(field, code)
-
-
-def _address(outer: Checker, check: Checker, current: Address) -> Address:
-    changed = replace(current, **_blank_to_none(check.read_present(_ADDRESS)))
-    _merge_failures(outer, check)
-    return changed
+def _address(check: Checker, current: Address) -> Address:
+    return replace(current, **_blank_to_none(check.read_present(_ADDRESS)))
 
 
 def _tax_ids(organization: OrganizationState, codes: object) -> tuple[UUID, ...]:
@@ -219,20 +203,18 @@ def _metadata(
 
 
 def _configuration(
-    outer: Checker, check: Checker, current: CustomerProfile, organization: OrganizationState
+    check: Checker, current: CustomerProfile, organization: OrganizationState
 ) -> BillingConfiguration:
     own = current.billing_configuration
     changed = replace(own, **check.read_present(_BILLING))
     if "payment_provider" in check.values or "payment_provider_code" in check.values:
-        changed = _linked(outer, check, changed, current, organization)
+        changed = _linked(check, changed, current, organization)
     elif "provider_customer_id" in check.values:
         changed = replace(changed, provider_customer_id=check.text("provider_customer_id"))
-    _merge_failures(outer, check)
     return changed
 
 
 def _linked(
-    outer: Checker,
     check: Checker,
     own: BillingConfiguration,
     current: CustomerProfile,
@@ -259,7 +241,7 @@ def _linked(
         return own
     if len(candidates) != 1:
         missing = "payment_provider_code_missing" if candidates else "payment_provider_not_found"
-        outer.fail("base", missing)
+        check.fail("base", missing)
         return own
     if simulated:
         remote_id = remote_id or f"sim_{current.external_id}"
@@ -281,4 +263,3 @@ def link_provider_customer(decision: Decision, provider_customer_id: str) -> Non
     linked = replace(own, provider_customer_id=provider_customer_id)
     updated = replace(profile, billing_configuration=linked, updated_at=decision.now)
     decision.record(e.CustomerUpdated(customer=updated))
-

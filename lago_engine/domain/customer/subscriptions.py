@@ -17,9 +17,9 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.profiles import new_profile
 from lago_engine.domain.customer.settings import period_subject, timezone_of
 from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.instants import parse_instant
 from lago_engine.domain.periods import link_windows, next_billing_at
 from lago_engine.domain.timezones import local_date, zone
-from lago_engine.domain.instants import parse_instant
 from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
@@ -77,7 +77,7 @@ def _validated(decision: Decision, given: Mapping[str, Any], plan: Plan) -> Subs
         check.fail("external_customer_id", "value_is_mandatory")
     if not external_id:
         check.fail("external_id", "value_is_mandatory")
-    billing_time = check.choice("billing_time", ("calendar", "anniversary")) or "calendar"
+    billing_time = check.choice("billing_time", ("calendar", "anniversary"))
     subscription_at = _instant(check, "subscription_at") or decision.now
     ending_at = _ending_at(decision, check, plan, subscription_at)
     purchase_order_number = check.text(
@@ -95,7 +95,7 @@ def _validated(decision: Decision, given: Mapping[str, Any], plan: Plan) -> Subs
         plan_id=plan.id,
         plan_code=plan.code,
         status="pending",
-        billing_time=billing_time,
+        billing_time="anniversary" if billing_time == "anniversary" else "calendar",
         subscription_at=subscription_at,
         created_at=decision.now,
         name=_stripped(given, "name"),
@@ -195,9 +195,7 @@ def activated(
     now: datetime,
 ) -> Subscription:
     """The subscription in force since `started_at`; periods that began before `now` are not billed."""
-    active = replace(
-        subscription, status="active", started_at=started_at, activated_at=started_at
-    )
+    active = replace(subscription, status="active", started_at=started_at, activated_at=started_at)
     organization = decision.organization.organization
     subject = period_subject(active, plan, decision.state.profile, organization)
     first = next_billing_at(subject, max(started_at, now))
@@ -211,9 +209,7 @@ def bill_start(decision: Decision, subscription: Subscription, plan: Plan) -> No
         bill(decision, [subscription], at=subscription.started_at, reason="subscription_starting")
 
 
-def terminate_on_request(
-    decision: Decision, external_id: str, given: Mapping[str, Any]
-) -> None:
+def terminate_on_request(decision: Decision, external_id: str, given: Mapping[str, Any]) -> None:
     """`DELETE /subscriptions/{external_id}`: cancel the pending one or end the active one now."""
     check = Checker(given)
     credit_note = check.choice(
@@ -221,9 +217,7 @@ def terminate_on_request(
         ("credit", "refund", "offset", "skip"),
         unknown="invalid_value",
     )
-    invoice = check.choice(
-        "on_termination_invoice", ("generate", "skip"), unknown="invalid_value"
-    )
+    invoice = check.choice("on_termination_invoice", ("generate", "skip"), unknown="invalid_value")
     check.raise_failures()
     wanted = "pending" if given.get("status") == "pending" else "active"
     subscription = next(
@@ -254,7 +248,11 @@ def terminate(decision: Decision, subscription: Subscription, *, at: datetime) -
     """End an active subscription at `at` with its stored options, and bill what it still owes."""
     plan = decision.organization.plans_by_id[subscription.plan_id]
     credit_note = subscription.on_termination_credit_note or "credit"
-    if plan.pay_in_advance and credit_note != "skip" and _unused_prepaid(decision, subscription, at):
+    if (
+        plan.pay_in_advance
+        and credit_note != "skip"
+        and _unused_prepaid(decision, subscription, at)
+    ):
         raise ValidationFailed.of("on_termination_credit_note", "not_supported_yet")
     terminated = replace(
         subscription,

@@ -37,7 +37,10 @@ def windows_of_link(link: InvoiceLink) -> Windows:
 
 
 def after_zone_change(
-    windows: Windows, subscription: Subscription, profile: CustomerProfile, organization: Organization
+    windows: Windows,
+    subscription: Subscription,
+    profile: CustomerProfile,
+    organization: Organization,
 ) -> Windows:
     """Usage goes on where the last link ended, when that was made in another zone (billing_periods.md §16)."""
     last = subscription.last_link

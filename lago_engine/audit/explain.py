@@ -1,0 +1,163 @@
+"""Why an invoice says what it says: each fee, its aggregate, and the usage events behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.audit.segments import iter_segments
+from lago_engine.domain.instants import parse_instant
+from lago_engine.domain.timezones import micros
+from lago_engine.errors import NotFound
+from lago_engine.metering import scan_events
+from lago_engine.store.documents import Filter, Query
+from lago_engine.store.port import Store
+
+EVENTS_SHOWN_MAX = 1_000
+
+
+class UsageLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One usage event behind a fee."""
+
+    transaction_id: str
+    timestamp: str
+    properties: Mapping[str, Any]
+
+
+class FeeExplained(msgspec.Struct, frozen=True, kw_only=True):
+    """A fee with its derivation in words; `events` are the newest `EVENTS_SHOWN_MAX` of `events_count`."""
+
+    fee_id: str
+    item: str
+    amount_cents: int
+    taxes_amount_cents: int
+    derivation: list[str]
+    window: tuple[str, str]
+    events_count: int | None
+    events: list[UsageLine]
+
+
+class InvoiceExplained(msgspec.Struct, frozen=True, kw_only=True):
+    """An invoice with its derivation."""
+
+    invoice_id: str
+    number: str
+    status: str
+    currency: str
+    total_amount_cents: int
+    derivation: list[str]
+    fees: list[FeeExplained]
+
+
+def explain(store: Store, invoice: str) -> InvoiceExplained:
+    """Explain an invoice by id or by number. Raises NotFound."""
+    organization_id, document = _find(store, invoice)
+    fees = [_fee(store, organization_id, fee, document["currency"]) for fee in document["fees"]]
+    return InvoiceExplained(
+        invoice_id=document["lago_id"],
+        number=document["number"],
+        status=document["status"],
+        currency=document["currency"],
+        total_amount_cents=document["total_amount_cents"],
+        derivation=list(_totals(document)),
+        fees=fees,
+    )
+
+
+def _find(store: Store, invoice: str) -> tuple[UUID, dict[str, Any]]:
+    """The document, whatever organization it belongs to."""
+    organizations = [organization_id for organization_id, _, _ in _organizations(store)]
+    for organization_id in organizations:
+        body = store.documents.get(organization_id, "invoice", invoice)
+        if body is None:
+            number = Filter("number", "eq", invoice)
+            bodies, _ = store.documents.list(
+                organization_id, "invoice", Query(filters=(number,), limit=1)
+            )
+            body = bodies[0] if bodies else None
+        if body is not None:
+            return organization_id, msgspec.json.decode(body)
+    raise NotFound("invoice")
+
+
+def _organizations(store: Store) -> Iterator[tuple[UUID, str, bytes]]:
+    return iter(store.documents.iter_kind("organization"))
+
+
+def _totals(invoice: Mapping[str, Any]) -> Iterator[str]:
+    fees = " + ".join(str(fee["amount_cents"]) for fee in invoice["fees"]) or "0"
+    yield f"fees: {fees} = {invoice['fees_amount_cents']}"
+    for tax in invoice["applied_taxes"]:
+        yield (
+            f"tax {tax['tax_code']}: {tax['tax_rate']} % of {tax['fees_amount_cents']} "
+            f"= {tax['amount_cents']} (half away from zero)"
+        )
+    yield f"taxes, rounded once on the sum: {invoice['taxes_amount_cents']}"
+    yield (
+        f"total: {invoice['sub_total_excluding_taxes_amount_cents']} + "
+        f"{invoice['taxes_amount_cents']} = {invoice['total_amount_cents']}"
+    )
+
+
+def _fee(
+    store: Store, organization_id: UUID, fee: Mapping[str, Any], currency: str
+) -> FeeExplained:
+    window = fee["from_date"], fee["to_date"]
+    events: list[UsageLine] = []
+    if fee["item"]["type"] == "charge":
+        events = _events(store, organization_id, fee, window)
+    return FeeExplained(
+        fee_id=fee["lago_id"],
+        item=f"{fee['item']['type']} {fee['item']['code']}",
+        amount_cents=fee["amount_cents"],
+        taxes_amount_cents=fee["taxes_amount_cents"],
+        derivation=list(_derivation(fee, currency)),
+        window=window,
+        events_count=fee["events_count"],
+        events=events,
+    )
+
+
+def _derivation(fee: Mapping[str, Any], currency: str) -> Iterator[str]:
+    if fee["item"]["type"] == "subscription":
+        price = fee["amount_details"].get("plan_amount_cents")
+        yield f"plan price {price}, for the days of the window {fee['from_date']} … {fee['to_date']}"
+        yield f"exact amount {fee['precise_amount']} {currency} → {fee['amount_cents']} minor units"
+    else:
+        yield f"{fee['events_count']} usage events aggregate to {fee['units']} units"
+        yield (
+            f"{fee['units']} × {fee['precise_unit_amount']} = {fee['precise_amount']} {currency} "
+            f"→ {fee['amount_cents']} minor units (half away from zero)"
+        )
+    for tax in fee.get("applied_taxes", ()):
+        yield f"tax {tax['tax_code']}: {tax['tax_rate']} % → {tax['amount_cents']}"
+
+
+def _events(
+    store: Store, organization_id: UUID, fee: Mapping[str, Any], window: tuple[str, str]
+) -> list[UsageLine]:
+    start, end = parse_instant(window[0]), parse_instant(window[1])
+    assert start is not None
+    assert end is not None
+    body = scan_events(
+        organization_id,
+        iter_segments(store),
+        code=fee["item"]["code"],
+        external_subscription_id=fee["external_subscription_id"],
+        from_us=micros(start),
+        # Documents show whole seconds; the window lasts to the end of its last one.
+        to_us=micros(end) + 999_999,
+        limit=EVENTS_SHOWN_MAX,
+    )[1]
+    return [
+        UsageLine(
+            transaction_id=event["transaction_id"],
+            timestamp=event["timestamp"],
+            properties=event["properties"],
+        )
+        for event in msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal).decode(body)
+    ]

@@ -1,0 +1,47 @@
+"""Invoices decided again, from the state and usage that preceded them in the log."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from lago_engine.domain import events as e
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.billing import bill_together, finalize_draft, rebuild
+from lago_engine.domain.customer.decision import Decision, UsageReader
+from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.invoicing.model import Invoice
+
+InvoiceEvent = e.InvoiceDrafted | e.InvoiceRefreshed | e.InvoiceFinalized | e.InvoiceClosed
+INVOICE_EVENTS = (e.InvoiceDrafted, e.InvoiceRefreshed, e.InvoiceFinalized, e.InvoiceClosed)
+
+
+def recompute(
+    event: InvoiceEvent,
+    state: CustomerState,
+    organization: OrganizationState,
+    usage: UsageReader,
+) -> e.DomainEvent:
+    """The fact that today's code decides where `event` was recorded.
+
+    state, organization and usage: as they were right before the event.
+    """
+    invoice = event.invoice
+    at = invoice.updated_at
+    decision = Decision(state, organization, now=at, usage=usage)
+    if isinstance(event, e.InvoiceRefreshed):
+        rebuilt, _ = rebuild(decision, state.drafts[invoice.id], at=at)
+        return e.InvoiceRefreshed(invoice=rebuilt)
+    if invoice.id in state.drafts:
+        finalize_draft(decision, state.drafts[invoice.id], at=at)
+    else:
+        bill_together(
+            decision,
+            [state.subscriptions[subscription_id] for subscription_id in _members(invoice)],
+            at=invoice.created_at,
+            reason=invoice.links[0].invoicing_reason,
+        )
+    return decision.recorded[0].event
+
+
+def _members(invoice: Invoice) -> list[UUID]:
+    return [link.subscription_id for link in invoice.links]

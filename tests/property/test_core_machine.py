@@ -1,0 +1,396 @@
+"""Random histories of one core against the oracle: ingestion, commits, windows, restarts and replays in any order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from reference.metering_oracle import Oracle, Subscription, parse_json
+
+from lago_engine._core import ChainVerifier, Core, EventScan, Sealed
+
+SECRET = b"s" * 16
+ORGANIZATIONS = [b"o" * 16, b"p" * 16]
+EXTERNAL_IDS = ["s1", "s2"]
+START = 1_750_000_000_000_000
+HOUR = 3_600_000_000
+
+# Few bounds, so that windows, subscriptions and events meet often; half of them lie inside a millisecond.
+BOUNDS = [START + hour * HOUR + extra for hour in range(3) for extra in (0, 1_000_500)]
+INSTANTS = sorted({bound + d for bound in BOUNDS for d in (-1, 0, 1, 499, 1_800_000_000)})
+FAR_INSTANTS = [-5_000_000, START * 1000]
+
+PLANS: list[list[tuple[bytes, str, str, str | None]]] = [
+    [(b"a" * 16, "storage", "count_agg", None), (b"b" * 16, "storage", "sum_agg", "gb")],
+    [(b"c" * 16, "calls", "sum_agg", "gb"), (b"d" * 16, "calls", "sum_agg", "n"), (b"e" * 16, "storage", "count_agg", None)],
+    [],
+]  # fmt: skip
+CODES = ["storage"] * 20 + ["calls"] * 6 + ["other"] * 3 + [""]
+GB = [
+    '"12.5"',
+    "7",
+    '"abc"',
+    '"-3"',
+    "1e3",
+    '"1e3"',
+    "-0.5",
+    '" 5"',
+    "1e-30",
+    "9" * 40,
+    "null",
+    "[]",
+]
+
+
+def plan_key(index: int) -> bytes:
+    return bytes([index]) * 16
+
+
+class Span(NamedTuple):
+    subscription: int
+    from_us: int
+    to_us: int
+
+    def args(self) -> tuple[bytes, int, int]:
+        return subscription_id(self.subscription), self.from_us, self.to_us
+
+
+class StoredFact(NamedTuple):
+    stream: bytes
+    topic: str
+    body: bytes
+
+
+class StoredCommit(NamedTuple):
+    recorded_at_us: int
+    facts: list[StoredFact]
+    sealed: Sealed
+
+
+def subscription_id(index: int) -> bytes:
+    return index.to_bytes(16, "big")
+
+
+class Item(NamedTuple):
+    """An event to send. transaction: fresh if None, else one that may have been sent before."""
+
+    transaction: int | None
+    external_id: str | None
+    code: str
+    gb: str
+    at: int | None
+
+    def json(self, fresh: int) -> str:
+        transaction = f"n{fresh}" if self.transaction is None else f"t{self.transaction}"
+        members = {
+            "transaction_id": json.dumps(transaction),
+            "external_subscription_id": json.dumps(self.external_id),
+            "code": json.dumps(self.code),
+            "properties": f'{{"gb":{self.gb},"n":1}}',
+        }
+        if self.at is not None:
+            sign, magnitude = ("-" if self.at < 0 else ""), abs(self.at)
+            members["timestamp"] = f'"{sign}{magnitude // 10**6}.{magnitude % 10**6:06d}"'
+        return "{" + ",".join(f'"{key}":{value}' for key, value in members.items()) + "}"
+
+
+near = st.sampled_from(INSTANTS)
+items = st.builds(
+    Item,
+    transaction=st.one_of(st.none(), st.none(), st.none(), st.integers(0, 5)),
+    external_id=st.sampled_from(["s1", "s1", "s1", "s2", "s2", "unknown", None]),
+    code=st.sampled_from(CODES),
+    gb=st.sampled_from(GB),
+    at=st.one_of(near, near, near, near, st.sampled_from(FAR_INSTANTS), st.none()),
+)
+organizations = st.sampled_from([*ORGANIZATIONS[:1] * 4, *ORGANIZATIONS[1:]])
+
+
+def without_ids(body: bytes) -> Any:
+    parsed = parse_json(body)
+    for event in parsed.get("events", []) if isinstance(parsed, dict) else parsed:
+        event.pop("lago_id")
+    return parsed
+
+
+class CoreMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = self.new_core()
+        self.oracle = Oracle()
+        self.subscriptions: dict[int, tuple[Subscription, int, int]] = {}
+        self.windows: set[Span] = set()
+        self.refolds: list[tuple[Span, list[int]]] = []
+        self.log: list[StoredCommit] = []
+        self.sealed: StoredCommit | None = None
+        self.now_us = START
+        self.fresh = 0
+
+    def new_core(self) -> Core:
+        core = Core(SECRET)
+        for index, charges in enumerate(PLANS):
+            core.put_plan(plan_key(index), charges)
+        return core
+
+    def segments(self, numbers: list[int]) -> list[bytes]:
+        stored = [commit.sealed.segment for commit in self.log if commit.sealed.segment]
+        return [stored[number - 1] for number in numbers]
+
+    # Usage and commits.
+
+    @rule(organization=organizations, batch=st.lists(items, min_size=1, max_size=4))
+    def ingest(self, organization: bytes, batch: list[Item]) -> None:
+        self.fresh += len(batch)
+        texts = [item.json(self.fresh + index) for index, item in enumerate(batch)]
+        body = ('{"events":[' + ",".join(texts) + "]}").encode()
+        self.now_us += 1_000_777
+        answer = self.core.ingest(organization, body, False, self.now_us)
+        expected = self.oracle.ingest(organization, body, False, self.now_us)
+        assert (answer.status, answer.wait_for) == (expected.status, expected.wait_for)
+        assert answer.batch == max(expected.wait_for, default=0)
+        if answer.status == 200:
+            assert without_ids(answer.body) == expected.body
+
+    @precondition(lambda self: self.sealed is None)
+    @rule(streams=st.lists(st.integers(100, 104), max_size=3))
+    def seal(self, streams: list[int]) -> None:
+        facts = [
+            StoredFact(subscription_id(stream), "fact.v1", b"%d" % index)
+            for index, stream in enumerate(streams)
+        ]
+        staged = len(self.oracle.open)
+        batch = self.oracle.batch
+        sealed = self.core.seal(self.now_us, facts)
+        self.oracle.seal()
+        assert (sealed.batch, sealed.usage_events) == (batch, staged)
+        assert (sealed.segment is not None) == (staged > 0)
+        assert sealed.segment_no == (self.oracle.segments + 1 if staged else 0)
+        assert sealed.commit_seq == len(self.log) + 1
+        self.sealed = StoredCommit(self.now_us, facts, sealed)
+
+    @precondition(lambda self: self.sealed is not None)
+    @rule()
+    def confirm(self) -> None:
+        assert self.sealed is not None
+        self.core.confirm()
+        self.oracle.confirm()
+        self.log.append(self.sealed)
+        self.sealed = None
+
+    @precondition(lambda self: self.sealed is not None)
+    @rule()
+    def rollback(self) -> None:
+        self.core.rollback()
+        self.oracle.rollback()
+        self.sealed = None
+
+    @precondition(lambda self: self.sealed is None)
+    @rule(organization=organizations, batch=st.lists(items, min_size=1, max_size=4))
+    def ingest_and_commit(self, organization: bytes, batch: list[Item]) -> None:
+        self.ingest(organization, batch)
+        self.seal([])
+        self.confirm()
+
+    # Subscriptions and windows.
+
+    @initialize()
+    def start_with_two_subscriptions(self) -> None:
+        """The second takes over the external id of the first."""
+        self.put_subscription(0, 0, (BOUNDS[1], BOUNDS[3]))
+        self.put_subscription(2, 1, (BOUNDS[3], None))
+
+    @rule(
+        index=st.integers(0, 4),
+        plan=st.sampled_from([0, 0, 1, 2]),
+        bounds=st.tuples(st.sampled_from(BOUNDS), st.one_of(st.none(), st.sampled_from(BOUNDS))),
+    )
+    def put_subscription(self, index: int, plan: int, bounds: tuple[int, int | None]) -> None:
+        started, terminated = bounds
+        organization, external_id = ORGANIZATIONS[index // 4], EXTERNAL_IDS[index % 2]
+        subscription = Subscription(organization, external_id, PLANS[plan], started, terminated)
+        self.subscriptions[index] = (subscription, plan, 50 + index % 2 + 10 * (index // 4))
+        self.register(self.core, index)
+
+    def register(self, core: Core, index: int) -> None:
+        subscription, plan, stream = self.subscriptions[index]
+        core.put_subscription(
+            subscription_id(index),
+            subscription.organization,
+            subscription.external_id,
+            subscription_id(stream),
+            plan_key(plan),
+            subscription.started_at_us,
+            subscription.terminated_at_us,
+        )
+
+    @rule(data=st.data())
+    def open_window(self, data: st.DataObject) -> None:
+        index = data.draw(st.sampled_from(sorted(self.subscriptions)))
+        from_us, to_us = sorted(
+            data.draw(st.tuples(st.sampled_from(BOUNDS), st.sampled_from(BOUNDS)))
+        )
+        span = Span(index, from_us, to_us)
+        complete = self.core.open_window(*span.args())
+        self.windows.add(span)
+        subscription = self.subscriptions[index][0]
+        if not self.oracle.segments_with(subscription.organization, subscription.external_id):
+            assert complete
+
+    @precondition(lambda self: self.windows)
+    @rule(data=st.data())
+    def close_window(self, data: st.DataObject) -> None:
+        span = data.draw(st.sampled_from(sorted(self.windows)))
+        self.core.close_window(*span.args())
+        self.windows.remove(span)
+        assert self.core.read_window(*span.args()) is None
+
+    @precondition(lambda self: self.windows)
+    @rule(data=st.data())
+    def start_refold(self, data: st.DataObject) -> None:
+        """Reading segments takes time; commits and changes may come between."""
+        span = data.draw(st.sampled_from(sorted(self.windows)))
+        needed = self.core.needed_segments(subscription_id(span.subscription))
+        subscription = self.subscriptions[span.subscription][0]
+        holding = self.oracle.segments_with(subscription.organization, subscription.external_id)
+        assert holding <= set(needed) <= set(range(1, self.oracle.segments + 1))
+        assert needed == sorted(set(needed))
+        self.refolds.append((span, needed))
+
+    @precondition(lambda self: self.refolds)
+    @rule()
+    def finish_refold(self) -> None:
+        span, needed = self.refolds.pop(0)
+        try:
+            done = self.core.fold_window(*span.args(), self.segments(needed))
+        except ValueError:
+            # The window started anew after the segments were listed, and needs one more by now.
+            assert set(self.core.needed_segments(subscription_id(span.subscription))) > set(needed)
+            return
+        assert done == (span in self.windows)
+        if done:
+            assert self.core.read_window(*span.args()) is not None
+
+    @invariant()
+    def complete_windows_equal_the_oracle(self) -> None:
+        self.check_windows(self.core)
+
+    def check_windows(self, core: Core) -> int:
+        complete = 0
+        for span in self.windows:
+            totals = core.read_window(*span.args())
+            if totals is not None:
+                subscription = self.subscriptions[span.subscription][0]
+                assert totals == self.oracle.usage(subscription, span.from_us, span.to_us), span
+                complete += 1
+        return complete
+
+    # Restarts and audits.
+
+    @rule()
+    def restart_from_a_snapshot(self) -> None:
+        before = {span: self.core.read_window(*span.args()) for span in self.windows}
+        self.core = Core.restore(SECRET, self.core.snapshot())
+        self.oracle.restart()
+        self.sealed = None
+        self.refolds = []
+        assert before == {span: self.core.read_window(*span.args()) for span in self.windows}
+
+    @rule(at=st.floats(0, 1))
+    def replay_from_a_snapshot_in_the_middle(self, at: float) -> None:
+        """Feed part of the log, snapshot, restore, feed the rest: as the core that saw it live."""
+        core = self.new_core()
+        for index in self.subscriptions:
+            self.register(core, index)
+        for span in self.windows:
+            assert core.open_window(*span.args())
+        split = int(at * len(self.log))
+        self.feed(core, self.log[:split])
+        core = Core.restore(SECRET, core.snapshot())
+        self.feed(core, self.log[split:])
+        assert self.check_windows(core) == len(self.windows)
+        assert (core.commit_seq, core.commit_hash) == (self.core.commit_seq, self.core.commit_hash)
+        ours, theirs = core.stats(), self.core.stats()
+        for figure in ("events", "fingerprints", "streams", "subscriptions", "windows"):
+            assert ours[figure] == theirs[figure], figure
+        for organization in ORGANIZATIONS:
+            for external_id in [*EXTERNAL_IDS, "unknown"]:
+                expected = self.core.segments_of(organization, external_id)
+                assert core.segments_of(organization, external_id) == expected
+
+    def feed(self, core: Core, commits: list[StoredCommit]) -> None:
+        for commit in commits:
+            sealed = commit.sealed
+            streams = [fact.stream for fact in commit.facts]
+            core.apply_facts(list(zip(streams, sealed.versions, sealed.hashes, strict=True)))
+            if sealed.segment is not None:
+                core.apply_segment(sealed.segment)
+            core.apply_commit(sealed.commit_seq, sealed.commit_hash)
+
+    @rule()
+    def verify_the_log(self) -> None:
+        verifier = ChainVerifier()
+        for commit in self.log:
+            sealed = commit.sealed
+            for fact, version, stored in zip(
+                commit.facts, sealed.versions, sealed.hashes, strict=True
+            ):
+                verifier.feed_fact(fact.stream, version, fact.topic, fact.body, stored)
+            if sealed.segment is not None:
+                verifier.feed_segment(sealed.segment)
+            verifier.feed_commit(commit.recorded_at_us, sealed.commit_hash)
+        assert (verifier.commit_seq, verifier.commit_hash) == (
+            self.core.commit_seq,
+            self.core.commit_hash,
+        )
+        assert verifier.usage_events == len(self.oracle.committed)
+        for stream in range(100, 105):
+            head = self.core.head(subscription_id(stream))
+            assert head == verifier.head(subscription_id(stream)) == self.fact_head(stream)
+
+    def fact_head(self, stream: int) -> tuple[int, bytes]:
+        """The chain of a stream that holds facts only, computed here."""
+        version, head = 0, bytes(32)
+        for fact in [fact for commit in self.log for fact in commit.facts]:
+            if fact.stream == subscription_id(stream):
+                version += 1
+                prefix = head + fact.stream + version.to_bytes(8, "little")
+                topic = fact.topic.encode()
+                head = hashlib.sha256(
+                    prefix + len(topic).to_bytes(2, "little") + topic + fact.body
+                ).digest()
+        return version, head
+
+    @rule(data=st.data())
+    def search(self, data: st.DataObject) -> None:
+        def maybe(strategy: st.SearchStrategy[Any]) -> Any:
+            return data.draw(st.one_of(st.none(), strategy))
+
+        filters = {
+            "code": maybe(st.sampled_from(["storage", "calls"])),
+            "external_subscription_id": maybe(st.sampled_from([*EXTERNAL_IDS, "unknown"])),
+            "transaction_id": maybe(st.sampled_from(["t1", "t2"])),
+            "from_us": maybe(st.sampled_from(INSTANTS)),
+            "to_us": maybe(st.sampled_from(INSTANTS)),
+        }
+        organization = data.draw(st.sampled_from(ORGANIZATIONS))
+        offset, limit = data.draw(st.tuples(st.integers(0, 3), st.integers(0, 5)))
+        scan = EventScan(organization, **filters, offset=offset, limit=limit)
+        for segment in self.segments(list(range(1, self.oracle.segments + 1))):
+            scan.feed(segment)
+        total, page = scan.finish()
+        expected = self.oracle.search(organization, **filters)
+        assert total == len(expected)
+        # Events of one instant and transaction id may come in any order of their subscriptions.
+        found = without_ids(page)
+        order = [(event["timestamp"], event["transaction_id"]) for event in found]
+        wanted = expected[offset : offset + limit]
+        assert order == [(event["timestamp"], event["transaction_id"]) for event in wanted]
+        assert all(event in expected for event in found)
+
+
+CoreMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestCoreMachine = CoreMachine.TestCase
