@@ -9,7 +9,15 @@ ValueError or RuntimeError: a programmer's mistake. Stored bytes that are not wh
 from collections.abc import Sequence
 from typing import Final, Literal, final
 
-__all__: list[str]
+__all__ = [
+    "BUILD_PROFILE",
+    "ChainVerifier",
+    "Core",
+    "EventScan",
+    "Ingest",
+    "Sealed",
+    "USAGE_TOPIC",
+]
 
 BUILD_PROFILE: Final[Literal["release", "dev"]]
 USAGE_TOPIC: Final[str]

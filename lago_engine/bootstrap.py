@@ -43,9 +43,9 @@ log = structlog.get_logger(__name__)
 CHECKPOINT_EVERY_S: Final = 5.0
 PURGE_EVERY_US: Final = 24 * 3600 * 1_000_000
 DELIVERIES_KEPT_US: Final = 90 * 24 * 3600 * 1_000_000
-SECRET_KEY: Final = "secret:fingerprints"
-JWT_KEY: Final = "secret:webhook_jwt"
-FILES_KEY: Final = "secret:files"
+FINGERPRINTS_META: Final = "secret:fingerprints"
+JWT_META: Final = "secret:webhook_jwt"
+FILES_META: Final = "secret:files"
 DEFAULT_URL: Final = "http://127.0.0.1:3000"
 
 
@@ -73,7 +73,7 @@ def secret(store: Store, key: str, make: Callable[[], bytes]) -> bytes:
 
 def fingerprint_secret(store: Store) -> bytes:
     """The key of the usage fingerprints."""
-    return secret(store, SECRET_KEY, lambda: secrets.token_bytes(16))
+    return secret(store, FINGERPRINTS_META, lambda: secrets.token_bytes(16))
 
 
 def snapshot_folder(settings: Settings) -> Path:
@@ -133,7 +133,7 @@ async def open_engine(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         )
         jwt = JwtSigner(
-            secret(opened_store, JWT_KEY, generate_private_key_pem),
+            secret(opened_store, JWT_META, generate_private_key_pem),
             issuer=settings.public_url or DEFAULT_URL,
         )
         delivery = _delivery(settings, clock, partition, session, jwt)
@@ -229,7 +229,7 @@ def _notifier(delivery: DeliveryWorker) -> Callable[[Committed], None]:
 
 def _api_settings(settings: Settings, store: Store, jwt: JwtSigner) -> ApiSettings:
     return ApiSettings(
-        files_secret=secret(store, FILES_KEY, lambda: secrets.token_bytes(32)),
+        files_secret=secret(store, FILES_META, lambda: secrets.token_bytes(32)),
         webhook_public_key=jwt.public_key_mime(),
         sandbox=settings.sandbox,
         admin_key=settings.admin_key,

@@ -111,11 +111,12 @@ DEVIATIONS = (
 
 OWN_PATHS = ("/test_clock", "/payment_providers", "/health", "/ready", "/metrics")
 
-UNDOCUMENTED_OPERATIONS = {
+OPERATIONS = {
     ("get", "/organizations"): "Organization",
     ("post", "/invoices/{}/download_pdf"): "Invoice",
+    ("get", "/payments/{}"): "Payment",
 }
-"""(method, path) of the contract that the document lacks → named schema of its 200 answer."""
+"""(method, path) whose 200 answer the document lacks, or shows without its wrapper → named schema."""
 
 ERROR = {
     "type": "object",
@@ -166,13 +167,12 @@ def _decoded(body: Any, what: str) -> Any:
 def _response_schema(method: str, path_template: str, status: int) -> dict[str, Any] | None:
     """The schema of an answer, None where the document lists none for the status."""
     path = _anonymous(path_template)
-    operation = _operations().get((method, path))
-    if operation is None and method == "patch":  # Another name of PUT.
-        operation = _operations().get(("put", path))
-    if operation is None:
-        name = UNDOCUMENTED_OPERATIONS.get((method, path))
-        assert name is not None, f"the API document has no {method} {path_template}"
+    method = "put" if method == "patch" and ("patch", path) not in _operations() else method
+    name = OPERATIONS.get((method, path))
+    if name is not None:
         return {"$ref": f"{URI}#/components/schemas/{name}"} if status == 200 else None
+    operation = _operations().get((method, path))
+    assert operation is not None, f"the API document has no {method} {path_template}"
     response = operation["responses"].get(str(status))
     if response is None:
         assert status >= 400, f"{method} {path_template} is not documented to answer {status}"

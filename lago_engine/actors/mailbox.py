@@ -45,3 +45,7 @@ class Mailbox:
     def take(self, limit: int) -> list[Waiting]:
         """Up to `limit` commands, oldest first."""
         return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+
+    def put_back(self, taken: Sequence[Waiting]) -> None:
+        """Return commands that were taken; they are the oldest again."""
+        self._waiting.extendleft(reversed(taken))

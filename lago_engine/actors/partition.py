@@ -34,7 +34,7 @@ from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.timezones import micros
-from lago_engine.errors import ConflictError, DomainError, NotFound, UnavailableError
+from lago_engine.errors import DomainError, NotFound, UnavailableError
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.scheduling.due_index import DueIndex
@@ -51,7 +51,7 @@ from lago_engine.webhooks.outbox import WebhookOutbox
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-COMMANDS_PER_TICK = 2_000
+COMMANDS_PER_TICK = 500
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +110,7 @@ class Partition:
         self._webhooks = webhooks
         self._limits = limits
         self._mailbox = Mailbox(limits.commands_waiting)
+        self._deciding: list[Waiting] = []
         self._batches: dict[int, list[asyncio.Future[bool]]] = {}
         self._wake = asyncio.Event()
         self._failure = asyncio.Event()
@@ -194,7 +195,10 @@ class Partition:
     async def customer_state(self, customer_id: UUID) -> CustomerState | None:
         """A customer as committed."""
         await self._awaken([customer_id])
-        return self.residents.get(customer_id).state
+        state = self.residents.get(customer_id).state
+        if not self._deciding:
+            self.residents.shrink()
+        return state
 
     # --- usage in ------------------------------------------------------------------------------
 
@@ -245,6 +249,8 @@ class Partition:
                     await self._wake.wait()
                     continue
                 await self._tick()
+                self._deciding = []
+                self.residents.shrink()
         except BaseException as error:
             self.fail(error)
             log.critical("partition_failed", error=repr(error))
@@ -259,26 +265,34 @@ class Partition:
         for action in self._between_commits[:]:
             await action()
             self._between_commits.remove(action)
-        waiting = self._mailbox.take(COMMANDS_PER_TICK)
+        self._deciding = waiting = self._mailbox.take(COMMANDS_PER_TICK)
         recorded_at_us = self.clock.now_us()
         tentative = Tentative(
             self.residents, self._codec, self._projections, self._webhooks, recorded_at_us
         )
-        accepted = await self._decide(waiting, tentative)
+        try:
+            accepted = await self._decide(waiting, tentative)
+        except UnavailableError as error:  # The store cannot be read.
+            self._projections.discard()
+            self._reject_all(waiting, error)
+            return
         if not tentative.facts and not self._batches:
             self._projections.take_changes()
             self._projections.commit()
             self._answer(accepted)
-            return
-        await self._commit(tentative, accepted, recorded_at_us)
+        else:
+            await self._commit(tentative, accepted, recorded_at_us)
 
     async def _decide(self, waiting: list[Waiting], tentative: Tentative) -> list[Waiting]:
         """Decide each command; those that were refused have their answer already."""
         await self._awaken(
             [w.command.customer_id for w in waiting if isinstance(w.command, CustomerCommand)]
         )
-        accepted = []
-        for item in waiting:
+        accepted: list[Waiting] = []
+        for number, item in enumerate(waiting):
+            if tentative.must_commit_before(item.command):
+                self._mailbox.put_back(waiting[number:])
+                break
             try:
                 item.recorded = await self._decide_one(item.command, tentative)
             except DomainError as refusal:
@@ -401,12 +415,11 @@ class Partition:
 
         try:
             position, versions = await loop.run_in_executor(self._writer, write)
-        except (CommitUndecided, ConflictError) as error:
+        except BaseException as error:
             self._undo(sealed_batch, accepted, error)
-            raise
-        except UnavailableError as error:
+            if isinstance(error, CommitUndecided) or not isinstance(error, UnavailableError):
+                raise
             log.error("commit_failed", error=str(error))
-            self._undo(sealed_batch, accepted, error)
             return
         for fact in tentative.facts:
             self.directory.apply(fact.event, fact.organization)
@@ -443,14 +456,17 @@ class Partition:
                 if not future.done():
                     future.set_result(committed)
 
-    def _undo(self, sealed_batch: int, accepted: list[Waiting], error: Exception) -> None:
+    def _undo(self, sealed_batch: int, accepted: list[Waiting], error: BaseException) -> None:
         """A commit failed: forget what was decided on top of it, tell who waits."""
         self._projections.discard()
         self.usage.close(self._not_needed)
         self._not_needed.clear()
         self._release(sealed_batch, committed=False)
-        for item in accepted:
-            _reject(item.answer, UnavailableError(f"the command was not stored: {error}"))
+        self._reject_all(accepted, UnavailableError(f"the command was not stored: {error}"))
+
+    def _reject_all(self, waiting: Sequence[Waiting], error: UnavailableError) -> None:
+        for item in waiting:
+            _reject(item.answer, error)
 
     def _answer(self, accepted: list[Waiting]) -> None:
         for item in accepted:
@@ -460,8 +476,7 @@ class Partition:
     def _refuse_everything(self) -> None:
         """Nobody may wait for ever for an engine that has stopped."""
         gone = UnavailableError("the engine has stopped", retry_after_s=5)
-        for item in self._mailbox.take(len(self._mailbox)):
-            _reject(item.answer, gone)
+        self._reject_all([*self._deciding, *self._mailbox.take(len(self._mailbox))], gone)
         for futures in self._batches.values():
             for future in futures:
                 if not future.done():

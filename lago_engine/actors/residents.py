@@ -68,9 +68,15 @@ class Residents:
         return self._customers[customer_id]
 
     def put(self, customer_id: UUID, resident: Resident) -> None:
-        """Keep a customer; the least recently used ones may leave for it."""
+        """Keep a customer."""
         self._customers[customer_id] = resident
         self._customers.move_to_end(customer_id)
+
+    def shrink(self) -> None:
+        """Let the least recently used customers leave while there are too many.
+
+        Not during a tick, whose commands rely on their customers being here.
+        """
         while len(self._customers) > self._customers_max:
             left, old = self._customers.popitem(last=False)
             if old.state is not None and old.version - old.saved_version >= SNAPSHOT_EVERY:

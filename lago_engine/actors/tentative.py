@@ -7,14 +7,21 @@ from uuid import UUID
 
 import msgspec
 
+from lago_engine.actors.mailbox import Command
 from lago_engine.actors.residents import Residents
 from lago_engine.actors.streams import stream_of
 from lago_engine.domain.catalog.evolve import evolve_organization
 from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.commands import CreateSubscription, CustomerCommand
 from lago_engine.domain.customer.decision import Recorded
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
-from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.events import (
+    DomainEvent,
+    PlanUpdated,
+    SubscriptionCreated,
+    SubscriptionStarted,
+)
 from lago_engine.domain.timezones import micros
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.store.codec import Envelope, EventCodec
@@ -54,6 +61,9 @@ class Tentative:
         self.customers: dict[UUID, CustomerState | None] = {}
         self.facts: list[Fact] = []
         self.outbox: list[OutboxEntry] = []
+        self._starting: set[UUID] = set()
+        self._external_ids: set[tuple[UUID, str]] = set()
+        self._repriced: set[UUID] = set()
         self.outbox_sequences: dict[UUID, int] = {}
 
     def organization(self, organization_id: UUID) -> OrganizationState | None:
@@ -66,6 +76,21 @@ class Tentative:
         if customer_id in self.customers:
             return self.customers[customer_id]
         return self._residents.get(customer_id).state
+
+    def must_commit_before(self, command: Command) -> bool:
+        """Whether the command needs what metering and the directory learn from this tick's commit.
+
+        That is which subscriptions there are, and which charges their plans have.
+        """
+        if not isinstance(command, CustomerCommand):
+            return False
+        if isinstance(command, CreateSubscription):
+            name = command.organization_id, str(command.input.get("external_id")).strip()
+            if name in self._external_ids:
+                return True
+        return (
+            command.customer_id in self._starting or command.organization_id in self._repriced
+        )
 
     def outbox_sequence(self, organization_id: UUID) -> int:
         """The number of the organization's last webhook."""
@@ -95,6 +120,11 @@ class Tentative:
 
     def _add(self, envelope: Envelope, event: DomainEvent, customer_id: UUID | None) -> None:
         organization_id = envelope.organization_id
+        if isinstance(event, SubscriptionCreated | SubscriptionStarted):
+            self._starting.add(event.customer.id)
+            self._external_ids.add((organization_id, event.subscription.external_id))
+        elif isinstance(event, PlanUpdated):
+            self._repriced.add(organization_id)
         organization = evolve_organization(self.organization(organization_id), event)
         self.organizations[organization_id] = organization
         if customer_id is not None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
-from lago_engine.api.params import Meta
 from lago_engine.errors import (
     BadRequest,
     ConflictError,
@@ -17,7 +15,7 @@ from lago_engine.errors import (
     UnavailableError,
     ValidationFailed,
 )
-from lago_engine.projecting.wire import Members, encode
+from lago_engine.projecting.wire import encode
 
 
 def json_bytes(body: bytes, status: int = 200) -> web.Response:
@@ -30,11 +28,6 @@ def json_bytes(body: bytes, status: int = 200) -> web.Response:
 def json_answer(value: Any, status: int = 200) -> web.Response:
     """Any value as JSON."""
     return json_bytes(encode(value), status)
-
-
-def list_answer(plural: str, items: Sequence[Members], meta: Meta) -> web.Response:
-    """A page of a list."""
-    return json_answer({plural: items, "meta": meta})
 
 
 def empty() -> web.Response:

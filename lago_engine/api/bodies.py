@@ -27,12 +27,17 @@ _decoder = msgspec.json.Decoder(float_hook=_number)
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body. Raises HTTPRequestEntityTooLarge, before reading where the length is given."""
+    """The whole body. Raises HTTPRequestEntityTooLarge, before reading where the length is given,
+    and RequestPayloadError for a body that cannot be read to its end.
+    """
     limit = request.client_max_size
     length = request.content_length
     if length is not None and length > limit:
         raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=length)
-    return await request.read()
+    try:
+        return await request.read()
+    except ConnectionResetError as error:
+        raise web.RequestPayloadError("the client hung up") from error
 
 
 def decode(body: bytes) -> Any:

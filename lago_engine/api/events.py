@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 
 from lago_engine.api.answers import json_answer, json_bytes
@@ -60,7 +61,7 @@ async def index(call: Call) -> web.Response:
         start=start,
         end=end,
     )
-    return json_answer({"events": members_list(events), "meta": meta(page, total)})
+    return json_answer({"events": msgspec.Raw(events), "meta": meta(page, total)})
 
 
 async def _scan(

@@ -9,11 +9,11 @@ from uuid import UUID
 from aiohttp import web
 
 from lago_engine.api import filters
-from lago_engine.api.answers import empty, json_answer, list_answer, object_answer
-from lago_engine.api.call import NEWEST_FIRST, Call, event_of
+from lago_engine.api.answers import empty, object_answer
+from lago_engine.api.call import Call, event_of
 from lago_engine.api.files import invoice_file_url
 from lago_engine.api.filters import Condition
-from lago_engine.api.params import Params, meta
+from lago_engine.api.params import Params
 from lago_engine.api.routes import get, post, put
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
@@ -22,9 +22,9 @@ from lago_engine.domain.events import InvoiceClosed
 from lago_engine.domain.invoicing.model import PaymentStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
-from lago_engine.projecting.presenting import present_invoice, subscription_ids
+from lago_engine.projecting.presenting import HIDDEN, present_invoice, subscription_ids
 from lago_engine.projecting.wire import Members, members, read_string, without
-from lago_engine.store.query import AnyOf, Filter, Query
+from lago_engine.store.query import AnyOf, Filter
 
 KIND = "invoice"
 
@@ -69,17 +69,12 @@ async def index(call: Call) -> web.Response:
 
 async def answer_invoices(call: Call, *, parent: str | None = None) -> web.Response:
     """A page of invoices, of one customer when `parent` names one."""
-    page = call.params.page
-    query = Query(
-        filters=tuple(invoice_filters(call.params, call.organization)),
-        parent=parent,
-        order=NEWEST_FIRST,
-        offset=page.offset,
-        limit=page.size,
-    )
-    bodies, total = await call.page(KIND, query)
-    items = [with_file(call, without(members(body), "_", *DETAILS)) for body in bodies]
-    return list_answer("invoices", items, meta(page, total))
+    conditions = invoice_filters(call.params, call.organization)
+
+    def show(body: bytes) -> Members:
+        return with_file(call, without(members(body), HIDDEN, *DETAILS))
+
+    return await call.answer_list(KIND, "invoices", filters=conditions, parent=parent, show=show)
 
 
 def invoice_filters(params: Params, organization: OrganizationState) -> Iterator[Condition]:
@@ -228,11 +223,11 @@ async def retry_payment(call: Call) -> web.Response:
 async def download(call: Call) -> web.Response:
     """The invoice without sections, with the address of a PDF that is ready."""
     invoice_id = call.uuid("lago_id", KIND)
-    invoice = without(members(await call.stored(KIND, str(invoice_id))), "_", *LISTED, *DETAILS)
+    invoice = without(members(await call.stored(KIND, str(invoice_id))), HIDDEN, *LISTED, *DETAILS)
     if read_string(invoice["status"]) != "finalized":
         raise NotFound(KIND)
     await call.engine.invoice_pdf(call.organization_id, invoice_id)
-    return json_answer({KIND: with_file(call, invoice)})
+    return object_answer(KIND, with_file(call, invoice))
 
 
 ROUTES = (

@@ -11,11 +11,9 @@ import structlog
 def configure_logging(level: str) -> None:
     """Write to stderr, so that stdout stays for results."""
     terminal = sys.stderr.isatty()
-    renderer: structlog.types.Processor
-    if terminal:
-        renderer = structlog.dev.ConsoleRenderer()
-    else:
-        renderer = structlog.processors.JSONRenderer()
+    renderer: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -45,14 +45,20 @@ def serve(config_file: Path | None, **flags: Any) -> None:
 
 async def run_server(settings: Settings) -> None:
     """Serve until a signal comes or the engine fails; raises what it failed with."""
+    stop = stop_on_signals()
+    async with open_engine(settings, SystemClock()) as opened, listening(settings, opened) as url:
+        await first_organization(settings, opened)
+        click.echo(f"lago_engine listens on {url}")
+        await until_stopped(stop, opened)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with open_engine(settings, SystemClock()) as opened, listening(settings, opened) as url:
-        await first_organization(settings, opened)
-        click.echo(f"lago_engine listens on {url}")
-        await _until_stopped(stop, opened)
+    return stop
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +100,7 @@ async def first_organization(settings: Settings, opened: Opened) -> None:
     click.echo(f"Organization {settings.organization_name!r} was created. API key: {shown}")
 
 
-async def _until_stopped(stop: asyncio.Event, opened: Opened) -> None:
+async def until_stopped(stop: asyncio.Event, opened: Opened) -> None:
     """A partition that failed ends the server: what is not durable must not be served."""
     stopped = asyncio.create_task(stop.wait())
     failed = asyncio.create_task(opened.engine.partition.wait_failed())

@@ -15,7 +15,7 @@ from lago_engine.clock import Clock
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import AdvanceTime, SetClock
-from lago_engine.errors import LagoError, ValidationFailed
+from lago_engine.errors import ValidationFailed
 from lago_engine.scheduling.due_index import DueIndex
 
 log = structlog.get_logger(__name__)
@@ -84,15 +84,24 @@ class Scheduler:
     async def _run_due(self, organization_id: UUID) -> None:
         try:
             await self.catch_up(organization_id, self._engine.clock.now())
-        except LagoError as error:  # Tried again at the next poll; what is due stays due.
-            log.error("due_work_failed", organization_id=str(organization_id), error=str(error))
+        except Exception as error:  # One customer's failure must not stop the clock of all others.
+            log.error("due_work_failed", organization_id=str(organization_id), error=repr(error))
 
     async def catch_up(self, organization_id: UUID, until: datetime) -> Counter[str]:
-        """Do everything due up to `until`, each thing dated as it should have been."""
+        """Do everything due up to `until`, each thing dated as it should have been.
+
+        A customer whose work fails is left behind; the first failure is raised when all others are done.
+        """
         actions: Counter[str] = Counter()
-        while found := self._due.due(organization_id, until, CHUNK):
-            customers = sorted({customer_id for _, customer_id in found})
-            await self._ask(organization_id, customers, until, None, actions)
+        failures: dict[UUID, BaseException] = {}
+        while True:
+            found = self._due.due(organization_id, until, CHUNK + len(failures))
+            customers = sorted({customer_id for _, customer_id in found} - failures.keys())
+            if not customers:
+                break
+            failures |= await self._ask(organization_id, customers, until, None, actions)
+        for failure in failures.values():
+            raise failure
         return actions
 
     async def _ask(
@@ -102,8 +111,8 @@ class Scheduler:
         until: datetime,
         tasks: tuple[str, ...] | None,
         actions: Counter[str],
-    ) -> None:
-        """One command per customer; the first failure is raised after all have answered."""
+    ) -> dict[UUID, BaseException]:
+        """One command per customer; gives the failures."""
         answers = await asyncio.gather(
             *(
                 self._engine.execute(
@@ -119,10 +128,13 @@ class Scheduler:
             ),
             return_exceptions=True,
         )
-        for answer in answers:
+        failures = {}
+        for customer_id, answer in zip(customers, answers, strict=True):
             if isinstance(answer, BaseException):
-                raise answer
+                failures[customer_id] = answer
+                continue
             actions.update(ACTIONS[type(event)] for event in answer if type(event) in ACTIONS)
+        return failures
 
     async def advance(self, organization_id: UUID, to: datetime) -> dict[str, int]:
         """Move a virtual clock to `to` through everything due on the way (test_clocks.md §4)."""
@@ -151,5 +163,7 @@ class Scheduler:
             customers = sorted(self._due.customers(organization_id))
             for start in range(0, len(customers), CHUNK):
                 chunk = customers[start : start + CHUNK]
-                await self._ask(organization_id, chunk, now, (task,), Counter())
+                failures = await self._ask(organization_id, chunk, now, (task,), Counter())
+                for failure in failures.values():
+                    raise failure
             await self._settle(organization_id)

@@ -109,6 +109,8 @@ class SqlStore(Store):
 
     def write(self, sql: str, rows: Sequence[Sequence[object]]) -> int:
         """See `Database.write`."""
+        if not rows:
+            return 0
         with self._write_lock:
             self._check_writable()
             return self._apply(lambda cursor: self._run(cursor, sql, rows))

@@ -19,8 +19,9 @@ from lago_engine.store import outbox
 from lago_engine.store.base import UPSERT_META, SqlStore
 from lago_engine.store.documents import DocumentChange, last_changes
 from lago_engine.store.port import CommitBatch, CommitUndecided, Faults
-from lago_engine.store.postgres_dialect import DOCUMENT_JSON, PostgresDialect
+from lago_engine.store.postgres_dialect import PostgresDialect
 from lago_engine.store.postgres_recorder import Datastore, EventRecorder
+from lago_engine.store.postgres_tables import TABLES
 
 SCHEMA_LOCK = 0x6C61676F
 """The advisory lock under which tables are made; two processes doing so at once would fail."""
@@ -32,83 +33,6 @@ RESOLVE_PAUSE_S = 0.2
 LOCK_TIMEOUT_S = 30
 IDLE_TIMEOUT_S = 10
 """When the server gives up a transaction or a connection of ours that died unnoticed."""
-
-# The key leads with the kind, so that a rebuild can walk one kind across organizations. Text that is
-# compared or sorted is in collation C: by code point, as SQLite does it.
-TABLES = (
-    """
-CREATE TABLE IF NOT EXISTS store_owner (
-    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
-    epoch bigint NOT NULL
-);
-INSERT INTO store_owner (epoch) VALUES (0) ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS commits (
-    seq bigint PRIMARY KEY,
-    hash bytea NOT NULL,
-    recorded_at_us bigint NOT NULL,
-    last_position bigint NOT NULL
-);
-CREATE TABLE IF NOT EXISTS meta (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);
-CREATE TABLE IF NOT EXISTS documents (
-    position bigint GENERATED ALWAYS AS IDENTITY,
-    kind text COLLATE "C" NOT NULL,
-    organization_id uuid NOT NULL,
-    key text COLLATE "C" NOT NULL,
-    parent text COLLATE "C",
-    sort_key text COLLATE "C" NOT NULL,
-    body text NOT NULL,
-    PRIMARY KEY (kind, organization_id, key)
-);
-CREATE INDEX IF NOT EXISTS documents_order
-    ON documents (kind, organization_id, sort_key DESC, key);
-CREATE INDEX IF NOT EXISTS documents_parent
-    ON documents (kind, organization_id, parent, sort_key DESC, key) WHERE parent IS NOT NULL;
-CREATE TABLE IF NOT EXISTS document_counts (
-    kind text COLLATE "C" NOT NULL,
-    organization_id uuid NOT NULL,
-    documents bigint NOT NULL,
-    PRIMARY KEY (kind, organization_id)
-);
-CREATE OR REPLACE FUNCTION count_documents() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO document_counts AS counts
-        SELECT kind, organization_id, CASE TG_OP WHEN 'INSERT' THEN count(*) ELSE -count(*) END
-        FROM changed GROUP BY kind, organization_id
-        ON CONFLICT (kind, organization_id)
-        DO UPDATE SET documents = counts.documents + excluded.documents;
-    RETURN NULL;
-END $$;
-CREATE OR REPLACE TRIGGER documents_added AFTER INSERT ON documents
-    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_documents();
-CREATE OR REPLACE TRIGGER documents_removed AFTER DELETE ON documents
-    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_documents();
-CREATE TABLE IF NOT EXISTS outbox (
-    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    id uuid NOT NULL UNIQUE,
-    organization_id uuid NOT NULL,
-    org_sequence bigint NOT NULL,
-    webhook_type text NOT NULL,
-    object_type text NOT NULL,
-    webhook_url text NOT NULL,
-    endpoint_id uuid NOT NULL,
-    signature_algo text NOT NULL,
-    payload bytea NOT NULL,
-    status text NOT NULL,
-    attempts bigint NOT NULL DEFAULT 0,
-    next_attempt_at_us bigint NOT NULL,
-    http_status integer,
-    response text,
-    created_at_us bigint NOT NULL,
-    last_retried_at_us bigint
-);
-CREATE INDEX IF NOT EXISTS outbox_due
-    ON outbox (next_attempt_at_us, seq) WHERE status IN ('pending', 'retrying');
-CREATE INDEX IF NOT EXISTS outbox_organization ON outbox (organization_id, org_sequence);
-CREATE INDEX IF NOT EXISTS outbox_endpoint ON outbox (endpoint_id);
-CREATE INDEX IF NOT EXISTS outbox_age ON outbox (created_at_us);
-"""
-    + DOCUMENT_JSON
-)
 
 UPSERT_DOCUMENTS = (
     "INSERT INTO documents (kind, organization_id, key, parent, sort_key, body)"
@@ -156,7 +80,7 @@ class PostgresStore(SqlStore):
         self._connection: Connection | None = None
         try:
             self._datastore = Datastore(database_url)
-            events = EventRecorder(self._datastore) if read_only else self._create_tables()
+            events = self._existing_tables() if read_only else self._create_tables()
             self._epoch = 0 if read_only else self._take_over()
         except (psycopg.OperationalError, OperationalError) as error:
             raise UnavailableError(str(error)) from error
@@ -202,6 +126,12 @@ class PostgresStore(SqlStore):
         finally:
             writer.execute("SELECT pg_advisory_unlock(%s)", (SCHEMA_LOCK,))
         return recorder
+
+    def _existing_tables(self) -> EventRecorder:
+        if self._read("SELECT to_regclass('store_owner')", ())[0][0] is None:
+            self._datastore.close()
+            raise UnavailableError("there is no store in the database")
+        return EventRecorder(self._datastore)
 
     def _take_over(self) -> int:
         """Fence the owner so far; its commit in flight, if any, ends first."""

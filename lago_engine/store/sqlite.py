@@ -19,6 +19,7 @@ from lago_engine.store.documents import DocumentChange, last_changes
 from lago_engine.store.port import CommitBatch, CommitUndecided, Faults
 from lago_engine.store.sqlite_dialect import SQLiteDialect
 from lago_engine.store.sqlite_recorder import Datastore, EventRecorder, connect
+from lago_engine.store.sqlite_tables import TABLES
 
 FILE_NAME = "lago_engine.sqlite3"
 LOCK_NAME = "lago_engine.lock"
@@ -29,61 +30,6 @@ CHECKPOINT_WAIT_MS = 200
 
 # Errors of COMMIT that come before the frame that would make it durable is complete.
 NOT_COMMITTED = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_WRITE)
-
-# The key leads with the kind, so that a rebuild can walk one kind across organizations.
-TABLES = """
-CREATE TABLE IF NOT EXISTS commits (
-    seq INTEGER PRIMARY KEY,
-    hash BLOB NOT NULL,
-    recorded_at_us INTEGER NOT NULL,
-    last_position INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS documents (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    organization_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    parent TEXT,
-    sort_key TEXT NOT NULL,
-    body TEXT NOT NULL,
-    UNIQUE (kind, organization_id, key)
-);
-CREATE INDEX IF NOT EXISTS documents_order
-    ON documents (kind, organization_id, sort_key DESC, key);
-CREATE INDEX IF NOT EXISTS documents_parent
-    ON documents (kind, organization_id, parent, sort_key DESC, key) WHERE parent IS NOT NULL;
-CREATE TABLE IF NOT EXISTS document_counts (
-    kind TEXT NOT NULL,
-    organization_id TEXT NOT NULL,
-    documents INTEGER NOT NULL,
-    PRIMARY KEY (kind, organization_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    organization_id TEXT NOT NULL,
-    org_sequence INTEGER NOT NULL,
-    webhook_type TEXT NOT NULL,
-    object_type TEXT NOT NULL,
-    webhook_url TEXT NOT NULL,
-    endpoint_id TEXT NOT NULL,
-    signature_algo TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    status TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_attempt_at_us INTEGER NOT NULL,
-    http_status INTEGER,
-    response TEXT,
-    created_at_us INTEGER NOT NULL,
-    last_retried_at_us INTEGER
-);
-CREATE INDEX IF NOT EXISTS outbox_due
-    ON outbox (next_attempt_at_us, seq) WHERE status IN ('pending', 'retrying');
-CREATE INDEX IF NOT EXISTS outbox_organization ON outbox (organization_id, org_sequence);
-CREATE INDEX IF NOT EXISTS outbox_endpoint ON outbox (endpoint_id);
-CREATE INDEX IF NOT EXISTS outbox_age ON outbox (created_at_us);
-"""
 
 UPSERT_DOCUMENT = (
     "INSERT INTO documents (kind, organization_id, key, parent, sort_key, body)"
@@ -134,14 +80,16 @@ class SQLiteStore(SqlStore):
             self._datastore = Datastore(self._path)
             self._events = EventRecorder(self._datastore)
             if not read_only:
-                self._events.create_table()
-                self._writer.executescript(TABLES)
+                tables = [*self._events.create_table_statements, TABLES]
+                self._writer.executescript(";".join(tables))
             super().__init__(
                 SQLiteDialect(), self._events, faults=faults, sync_delay_s=sync_delay_s
             )
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._unlock()
-            raise _meaning(error) from error
+            if isinstance(error, sqlite3.Error):
+                raise _meaning(error) from error
+            raise
 
     def _unlock(self) -> None:
         if self._lock_file is not None:
@@ -163,7 +111,7 @@ class SQLiteStore(SqlStore):
 
     def checkpoint(self) -> None:
         """Move the WAL into the database file. Commits wait only when the WAL has grown large."""
-        if self._closed:
+        if self._closed or self.read_only:
             return
         with closing(connect(self._path, read_only=True)) as conn:
             conn.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
@@ -223,9 +171,10 @@ class SQLiteStore(SqlStore):
                 upserts.append((*name, change.parent, change.sort_key, change.body))
             elif cursor.execute(DELETE_DOCUMENT, name).rowcount:
                 cursor.execute(COUNT_REMOVED, name[:2])
-        last = cursor.execute("SELECT coalesce(max(position), 0) FROM documents").fetchone()
-        cursor.executemany(UPSERT_DOCUMENT, upserts)
-        cursor.execute(COUNT_ADDED, tuple(last))
+        if upserts:
+            last = cursor.execute("SELECT coalesce(max(position), 0) FROM documents").fetchone()
+            cursor.executemany(UPSERT_DOCUMENT, upserts)
+            cursor.execute(COUNT_ADDED, tuple(last))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:

@@ -18,7 +18,8 @@ from eventsourcing.sqlite import (
 )
 
 BUSY_TIMEOUT_S = 10
-CACHE_KIB = 65536
+WRITER_CACHE_KIB = 65536
+READER_CACHE_KIB = 8192
 
 # `rowid` is declared so that VACUUM keeps it, AUTOINCREMENT so that none is ever given out twice.
 EVENTS_TABLE = """
@@ -49,7 +50,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         "synchronous = FULL",
         "wal_autocheckpoint = 0",
         "secure_delete = OFF",
-        f"cache_size = -{CACHE_KIB}",
+        f"cache_size = -{READER_CACHE_KIB if read_only else WRITER_CACHE_KIB}",
         f"query_only = {int(read_only)}",
     ):
         conn.execute(f"PRAGMA {pragma}").close()
@@ -61,10 +62,10 @@ def _fold(text: str | None) -> str | None:
 
 
 class Pool(SQLiteConnectionPool):
-    """The library's pool with our connections."""
+    """The library's pool with our connections, for reading: the store has its own writer."""
 
     def _create_connection(self) -> SQLiteConnection:
-        return SQLiteConnection(connect(Path(self.db_name), read_only=False), max_age=None)
+        return SQLiteConnection(connect(Path(self.db_name), read_only=True), max_age=None)
 
 
 class Datastore(SQLiteDatastore):

@@ -8,7 +8,12 @@ from lago_engine.domain.customer.profile import (
     CustomerMetadata,
     CustomerProfile,
 )
-from lago_engine.domain.events import CustomerCreated, CustomerUpdated, DomainEvent
+from lago_engine.domain.events import (
+    CustomerCreated,
+    CustomerUpdated,
+    DomainEvent,
+    SubscriptionCreated,
+)
 from lago_engine.projecting import Context, Projection
 from lago_engine.projecting.presenting import (
     HIDDEN,
@@ -20,14 +25,14 @@ from lago_engine.projecting.wire import Members, encode, instant, sort_key
 
 
 class CustomerProjection(Projection):
-    """Customers with all sections; key: external_id."""
+    """Customers with all sections; key: external_id. A first subscription may give the currency."""
 
     name = "customers"
     kinds = ("customer",)
-    handles = (CustomerCreated, CustomerUpdated)
+    handles = (CustomerCreated, CustomerUpdated, SubscriptionCreated)
 
     def apply(self, event: DomainEvent, context: Context) -> None:
-        assert isinstance(event, CustomerCreated | CustomerUpdated)
+        assert isinstance(event, CustomerCreated | CustomerUpdated | SubscriptionCreated)
         profile = event.customer
         document = customer_object(profile, context.organization)
         document["taxes"] = tax_objects(profile.tax_ids, context.organization)

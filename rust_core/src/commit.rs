@@ -100,14 +100,14 @@ impl Packing {
         if batch.event_count() == 0 {
             return Ok((None, Vec::new()));
         }
-        let positions = batch.positions_by_group();
+        let (positions, starts) = batch.positions_by_group();
         let mut order: Vec<usize> = (0..batch.groups.len()).collect();
         order.sort_unstable_by_key(|&index| batch.groups[index].stream);
         let mut writer = SegmentWriter::new(self.segment_no, self.recorded_at_us)?;
         let mut usage_heads = Vec::with_capacity(order.len());
         for index in order {
             let group = &batch.groups[index];
-            let events = positions[index]
+            let events = positions[starts[index]..][..group.events as usize]
                 .iter()
                 .map(|&position| batch.record_event(position));
             let previous = self.head(group.stream);

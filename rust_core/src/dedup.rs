@@ -170,7 +170,8 @@ mod tests {
         assert_eq!(admit(&mut dedup, &[5, 6, 5], 1), refused(&[2], &[]));
         assert_eq!(admit(&mut dedup, &[5, 6], 1), Ok(()));
         assert_eq!(dedup.admit([None, None].into_iter(), 1), Ok(()));
-        assert!(dedup.commit([5].into_iter()).is_ok());
+        assert!(dedup.commit([5, 6].into_iter()).is_ok());
+        assert!(dedup.in_flight.is_empty());
         assert!(dedup.insert(5).is_err());
     }
 }

@@ -48,13 +48,11 @@ impl Core {
                 None => return argument(format!("segment {number} is needed and was not given")),
             }
         }
-        let Totals {
-            aggregates, folded, ..
-        } = totals;
+        let older = totals.aggregates;
         let mut state = self.lock()?;
         state
             .registry
-            .finish_refold(subscription, bounds, &refold, aggregates, folded)
+            .finish_refold(subscription, bounds, &refold, older)
     }
 }
 
@@ -63,7 +61,6 @@ struct Totals<'a> {
     refold: &'a Refold,
     streams: IdSet,
     aggregates: Vec<Aggregate>,
-    folded: Option<(i64, i64)>,
 }
 
 impl<'a> Totals<'a> {
@@ -73,7 +70,6 @@ impl<'a> Totals<'a> {
             refold,
             streams,
             aggregates: empty_aggregates(&refold.charges),
-            folded: None,
         }
     }
 
@@ -104,8 +100,6 @@ impl<'a> Totals<'a> {
     }
 
     fn add(&mut self, event: &UsageEvent<'_>, timestamp_us: i64) -> Result<()> {
-        let (first, last) = self.folded.unwrap_or((timestamp_us, timestamp_us));
-        self.folded = Some((first.min(timestamp_us), last.max(timestamp_us)));
         let sample = Sample {
             timestamp_us,
             properties: event.properties,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{argument, CoreError, Result};
-use crate::fold::Sample;
+use crate::fold::{Aggregate, Sample};
 use crate::id::{Id, IdMap};
 use crate::log::StreamIndex;
 use crate::window::{empty_aggregates, Charge, Ranges, Span, Window};
@@ -349,8 +349,7 @@ impl Registry {
         subscription: Id,
         bounds: (i64, i64),
         refold: &Refold,
-        older: Vec<crate::fold::Aggregate>,
-        folded: Option<(i64, i64)>,
+        older: Vec<Aggregate>,
     ) -> Result<bool> {
         let index = self.index_of(subscription)?;
         let windows = &mut self.subscriptions[index].windows;
@@ -360,7 +359,7 @@ impl Registry {
         match current.filter(|window| window.bounds == bounds) {
             Some(window) if window.complete => Ok(true),
             Some(window) => {
-                window.complete_with(older, folded)?;
+                window.complete_with(older)?;
                 Ok(true)
             }
             None => Ok(false),
@@ -379,3 +378,6 @@ impl Registry {
             .sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,17 +159,22 @@ impl Batch {
         attributed.map(|event| event.stamp.fingerprint)
     }
 
-    /// Positions of the events of each group, in order of acceptance.
-    pub fn positions_by_group(&self) -> Vec<Vec<usize>> {
-        let mut positions: Vec<Vec<usize>> = self
-            .groups
-            .iter()
-            .map(|group| Vec::with_capacity(group.events as usize))
-            .collect();
-        for (position, event) in self.events.iter().enumerate() {
-            positions[event.group as usize].push(position);
+    /// Positions of all events, group by group and in order of acceptance within; and where each group starts.
+    pub fn positions_by_group(&self) -> (Vec<usize>, Vec<usize>) {
+        let mut starts = Vec::with_capacity(self.groups.len());
+        let mut start = 0;
+        for group in &self.groups {
+            starts.push(start);
+            start += group.events as usize;
         }
-        positions
+        let mut next = starts.clone();
+        let mut positions = vec![0; self.events.len()];
+        for (position, event) in self.events.iter().enumerate() {
+            let slot = &mut next[event.group as usize];
+            positions[*slot] = position;
+            *slot += 1;
+        }
+        (positions, starts)
     }
 
     pub fn record_event(&self, position: usize) -> RecordEvent<'_> {

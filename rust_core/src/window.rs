@@ -124,7 +124,7 @@ pub struct Window {
     pub since_segment: u64,
     /// Changes whenever the totals start anew, so that a fold from the log never meets other totals than it began with.
     pub ticket: u64,
-    /// Timestamps of the events that were folded, of any code.
+    /// Timestamps of the events that were folded as they were committed, of any code.
     pub folded: Option<(i64, i64)>,
     pub aggregates: Vec<Aggregate>,
 }
@@ -154,29 +154,20 @@ pub fn fold_charges(
 
 impl Window {
     pub fn fold(&mut self, charges: &[Charge], code: &[u8], sample: &Sample<'_>) -> Result<()> {
-        self.note(sample.timestamp_us, sample.timestamp_us);
+        let at = sample.timestamp_us;
+        let (first, last) = self.folded.unwrap_or((at, at));
+        self.folded = Some((first.min(at), last.max(at)));
         fold_charges(&mut self.aggregates, charges, code, sample)
     }
 
-    /// Events between two instants, both included, are in the totals.
-    pub fn note(&mut self, first: i64, last: i64) {
-        let (a, b) = self.folded.unwrap_or((first, last));
-        self.folded = Some((a.min(first), b.max(last)));
-    }
-
     /// Puts the totals of older events under those of the newer ones; the window is complete then.
-    pub fn complete_with(
-        &mut self,
-        mut older: Vec<Aggregate>,
-        folded: Option<(i64, i64)>,
-    ) -> Result<()> {
+    ///
+    /// `folded` stays as it is: the older events were noted elsewhere when they were committed.
+    pub fn complete_with(&mut self, mut older: Vec<Aggregate>) -> Result<()> {
         for (older, newer) in older.iter_mut().zip(&self.aggregates) {
             older.merge(newer)?;
         }
         self.aggregates = older;
-        if let Some((first, last)) = folded {
-            self.note(first, last);
-        }
         self.complete = true;
         Ok(())
     }

@@ -24,7 +24,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.url = ""
         self._settings = settings
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner()
         self._stop = asyncio.Event()
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="api-server")
@@ -35,18 +35,17 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        self._runner.get_loop().call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            self._loop.run_until_complete(self._serve())
+            with self._runner:
+                self._runner.run(self._serve())
         except Exception as error:
             if self._started.done():
                 raise
             self._started.set_exception(error)
-        finally:
-            self._loop.close()
 
     async def _serve(self) -> None:
         async with open_engine(self._settings, SystemClock()) as opened:

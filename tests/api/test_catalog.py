@@ -38,11 +38,11 @@ def test_organization_is_read_and_changed(api: Api) -> None:
 def test_organization_shows_its_endpoints_and_taxes(api: Api) -> None:
     api.create("tax", "/taxes", name="VAT", code="vat", rate=20, applied_to_organization=True)
     api.create("tax", "/taxes", name="Other", code="other", rate=5)
-    api.create("webhook_endpoint", "/webhook_endpoints", webhook_url="https://example.com/hook")
+    api.create("webhook_endpoint", "/webhook_endpoints", webhook_url="http://127.0.0.1:9/hook")
     organization = api("GET", "/organizations")["organization"]
     assert [tax["code"] for tax in organization["taxes"]] == ["vat"]
-    assert organization["webhook_url"] == "https://example.com/hook"
-    assert organization["webhook_urls"] == ["https://example.com/hook"]
+    assert organization["webhook_url"] == "http://127.0.0.1:9/hook"
+    assert organization["webhook_urls"] == ["http://127.0.0.1:9/hook"]
 
 
 # --- metrics -----------------------------------------------------------------------------------
@@ -78,7 +78,10 @@ def test_metric_life(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "details"),
     [
-        ({"code": "a"}, {"name": ["value_is_mandatory"], "aggregation_type": ["value_is_invalid"]}),
+        (
+            {"code": "a", "field_name": "x"},
+            {"name": ["value_is_mandatory"], "aggregation_type": ["value_is_invalid"]},
+        ),
         (
             {"code": "a", "name": "A", "aggregation_type": "sum_agg"},
             {"field_name": ["value_is_mandatory"]},
@@ -218,12 +221,12 @@ def test_an_unknown_tax_of_a_plan_is_not_found(api: Api) -> None:
 
 
 def test_webhook_endpoint_life(api: Api) -> None:
-    made = api.create("webhook_endpoint", "/webhook_endpoints", webhook_url="https://b.example/x")
+    made = api.create("webhook_endpoint", "/webhook_endpoints", webhook_url="http://127.0.0.1:9/b")
     assert made["signature_algo"] == "jwt"
     other = api.create(
         "webhook_endpoint",
         "/webhook_endpoints",
-        webhook_url="https://a.example",
+        webhook_url="http://127.0.0.1:9/a",
         signature_algo="hmac",
         event_types=["invoice.created"],
     )
@@ -235,7 +238,7 @@ def test_webhook_endpoint_life(api: Api) -> None:
             method,
             "/webhook_endpoints/{}",
             made["lago_id"],
-            body={"webhook_endpoint": {"webhook_url": "https://c.example", "name": method}},
+            body={"webhook_endpoint": {"webhook_url": "http://127.0.0.1:9/c", "name": method}},
         )["webhook_endpoint"]
         assert changed["name"] == method
     assert api("DELETE", "/webhook_endpoints/{}", made["lago_id"])["webhook_endpoint"] == changed
@@ -267,7 +270,9 @@ def test_organizations_do_not_see_each_other(api: Api, anonymous: Api) -> None:
     made = anonymous("POST", "/test_clock/organizations", body={"organization": {"name": "Other"}})
     other = Api(api.url, made["api_key"])
     try:
-        endpoint = api.create("webhook_endpoint", "/webhook_endpoints", webhook_url="https://x.y")
+        endpoint = api.create(
+            "webhook_endpoint", "/webhook_endpoints", webhook_url="http://127.0.0.1:9/x"
+        )
         api.metric()
         api.customer()
         assert other("GET", "/billable_metrics")["billable_metrics"] == []

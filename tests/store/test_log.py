@@ -175,6 +175,25 @@ def test_a_closed_store_refuses_everything(store: Store, batch) -> None:
         store.meta_put("cursor", b"")
 
 
+def test_a_store_can_be_read_beside_its_owner(home, batch) -> None:
+    with pytest.raises(UnavailableError, match="there is no store"):
+        home.open(read_only=True)
+    owner = home.open()
+    owner.commit(batch.of(1))
+    reader = home.open(read_only=True)
+    owner.commit(batch.of(2))
+
+    assert [row.version for row in reader.read_stream(batch.stream)] == [1, 2]
+    assert reader.last_commit() == owner.last_commit()
+    for write in (lambda: reader.commit(batch.of(3)), lambda: reader.meta_put("a", b"")):
+        with pytest.raises(UnavailableError, match="reading only"):
+            write()
+    reader.checkpoint()
+    reader.close()
+    owner.commit(batch.of(3))
+    assert owner.healthy()
+
+
 class FailingDisk:
     """Fails before the commit, after it, or never; counts what it saw."""
 

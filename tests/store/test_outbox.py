@@ -72,6 +72,7 @@ def test_due_deliveries_come_by_time_until_they_are_finished(store: Store, batch
         OutboxMark(id=UUID(int=77), status="failed", attempts=3, next_attempt_at_us=0),
     ]
     assert outbox.mark(marks) == 3
+    assert outbox.mark([]) == 0
     assert outbox.due(69, 10) == []
     (row,) = outbox.due(70, 10)
     assert (row.status, row.attempts, row.http_status, row.response, row.last_retried_at_us) == (

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lago_engine.store import AnyOf, DocumentChange, Filter, Query, Store, json_path
-from lago_engine.store.query import path_names
+from lago_engine.store.query import Direction, path_names
 
 ORGANIZATIONS = map(UUID, (f"{n:032x}" for n in itertools.count(1)))
 ABSENT = object()
@@ -177,6 +177,73 @@ def test_lists_agree_with_the_oracle(
 
     assert ([msgspec.json.decode(body)["id"] for body in found], total) == expected(rows, query)
     assert store.documents.count(organization, "thing", query) == total
+
+
+STORED: list[Any] = [
+    ABSENT, None, True, False, -1, 0, 1, 2, 2**53 + 1, "", "1", "a", "A", "b", "ab", "É", "é", "true",
+    "null", "[1]", "%", "_", [], [1], ["1"], ["a", "b"], [True], [None], {}, {"a": 1}, [{"key": "a"}],
+    [{"key": "a", "value": "1"}], [{"key": "a", "value": 1}, {"key": "b", "value": "1"}], [["a"]],
+]  # fmt: skip
+WANTED: list[tuple[tuple[str, ...], list[Any]]] = [
+    (("eq",), [True, False, -1, 0, 1, 2**53 + 1, "", "1", "a", "A", "é", "true", "null", "[1]", "%"]),
+    (("in",), [(), (1, "a"), (True, "1"), (False, 0), ("", "null"), (2**53,)]),
+    (("gt", "ge", "lt", "le"), [-1, 0, 1, 2**53, "", "1", "a", "A", "b", "é", "%"]),
+    (("eq_ci", "contains_ci"), ["", "1", "a", "B", "AB", "É", "%", "_"]),
+    (("is_null", "not_null"), [None]),
+]  # fmt: skip
+ITEMS = [1, "1", "a", True, {"key": "a"}, {"key": "a", "value": "1"}, {"key": "a", "value": 1}]
+
+
+@pytest.mark.parametrize("path", ["v", json_path("outer", 'q" v')])
+def test_every_operator_on_every_kind_of_value(store: Store, path: str) -> None:
+    organization = next(ORGANIZATIONS)
+    stored = [nested(path_names(path), value) for value in STORED]
+    store.write_documents(
+        [
+            DocumentChange(
+                organization_id=organization,
+                kind="thing",
+                key=f"{n:02}",
+                body=msgspec.json.encode({**document, "id": n}),
+            )
+            for n, document in enumerate(stored)
+        ]
+    )
+    questions = [(op, value) for ops, wanted in WANTED for op in ops for value in wanted]
+    if path == "v":  # The path to an array is made of plain names.
+        questions += [(op, item) for op in ("has_item", "lacks_item") for item in ITEMS]
+    for op, value in questions:
+        item = Filter(path, op, value)  # type: ignore[arg-type]
+        bodies, _ = store.documents.list(organization, "thing", Query(filters=(item,)))
+        found = [msgspec.json.decode(body)["id"] for body in bodies]
+        assert found == [n for n, one in enumerate(stored) if holds(one, item)], item
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+def test_every_scalar_has_its_place_in_an_order(store: Store, direction: Direction) -> None:
+    organization = next(ORGANIZATIONS)
+    scalars = [value for value in STORED if not isinstance(value, list | dict)]
+    rows = [(f"{n:02}", "", nested(["v"], value)) for n, value in enumerate(scalars)]
+    store.write_documents(
+        [
+            DocumentChange(
+                organization_id=organization,
+                kind="thing",
+                key=key,
+                body=msgspec.json.encode({**document, "id": key}),
+            )
+            for key, _, document in rows
+        ]
+    )
+    query = Query(order=(("v", direction),))
+    bodies, _ = store.documents.list(organization, "thing", query)
+    assert [msgspec.json.decode(body)["id"] for body in bodies] == expected(rows, query)[0]
+
+
+def nested(names: list[str], value: Any) -> Any:
+    for name in reversed(names):
+        value = {} if value is ABSENT else {name: value}
+    return value
 
 
 def test_a_body_with_nul_does_not_break_the_filters_of_others(store: Store) -> None:

@@ -5,25 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from lago_engine.domain.catalog.charge_pricing import (
+    check_payment_terms,
+    check_properties,
+    read_charge_model,
+    read_properties,
+)
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
 from lago_engine.domain.catalog.references import NewIds, find_metric, find_tax_ids, uuid_or_none
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS, UNBUILT_CHARGE_MODELS
-from lago_engine.domain.validation import (
-    ALREADY_EXISTS,
-    INVALID,
-    MANDATORY,
-    NOT_SUPPORTED_YET,
-    Checker,
-)
+from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
+from lago_engine.domain.validation import ALREADY_EXISTS, INVALID, Checker
 from lago_engine.errors import NotFound, ValidationFailed
-
-_GROUP_KEYS: Final = ("pricing_group_keys", "grouped_by", "presentation_group_keys")
-
 
 def require_charge_list(items: Sequence[Any], state: OrganizationState) -> None:
     """Refuses items that are not objects, and metrics that do not exist, before anything else.
@@ -88,10 +85,10 @@ def _create(
     checker = Checker(item)
     metric = _metric(checker, state)
     code = _new_code(checker, metric, codes)
-    model = _charge_model(checker)
-    properties = _properties(checker, model, checker.mapping("properties") or {})
+    model = read_charge_model(checker, metric)
+    properties = read_properties(checker, model, metric)
     invoice_display_name = checker.text("invoice_display_name")
-    _check_terms(checker)
+    min_amount_cents = _check_terms(checker, model, metric)
     _refuse_unbuilt_parts(checker)
     checker.raise_failures()
     assert metric is not None, "a charge without a metric was refused"
@@ -104,6 +101,7 @@ def _create(
         properties=properties,
         created_at=now,
         invoice_display_name=invoice_display_name,
+        min_amount_cents=min_amount_cents,
         tax_ids=find_tax_ids(state, checker.array("tax_codes") or []),
     )
 
@@ -119,11 +117,14 @@ def _update(
     """Only what the item names changes; of an attached plan's charge the terms never do."""
     checker = Checker(item)
     changes = {} if attached else _changed_terms(checker, state, charge, codes)
-    if "properties" in item:
-        given = checker.values["properties"]
-        if given is None or isinstance(given, Mapping):
-            model = changes.get("charge_model", charge.charge_model)
-            changes["properties"] = _properties(checker, model, given or {})
+    model = changes.get("charge_model", charge.charge_model)
+    metric = state.metrics_by_id[changes.get("billable_metric_id", charge.billable_metric_id)]
+    given = item.get("properties", "")
+    if given is None or isinstance(given, Mapping) or model != charge.charge_model:
+        # The properties of another model say nothing, so a new model starts from its own.
+        changes["properties"] = read_properties(checker, model, metric)
+    elif model is not None and metric.id != charge.billable_metric_id:
+        check_properties(checker, CHARGE_MODELS[model], metric, charge.properties)
     changes |= checker.read_present({"invoice_display_name": Checker.text})
     _refuse_unbuilt_parts(checker)
     checker.raise_failures()
@@ -136,6 +137,7 @@ def _changed_terms(
     checker: Checker, state: OrganizationState, charge: Charge, codes: set[str]
 ) -> dict[str, Any]:
     changes: dict[str, Any] = {}
+    metric: BillableMetric | None = state.metrics_by_id[charge.billable_metric_id]
     if "billable_metric_id" in checker.values:
         metric = _metric(checker, state)
         if metric is not None:
@@ -143,8 +145,11 @@ def _changed_terms(
     if (code := checker.text("code")) and code.strip():
         changes["code"] = _unique(checker, code, codes)
     if "charge_model" in checker.values:
-        changes["charge_model"] = _charge_model(checker)
-    _check_terms(checker)
+        changes["charge_model"] = read_charge_model(checker, metric)
+    model = changes.get("charge_model", charge.charge_model)
+    min_amount_cents = _check_terms(checker, model, metric)
+    if "min_amount_cents" in checker.values:
+        changes["min_amount_cents"] = min_amount_cents
     return changes
 
 
@@ -153,15 +158,6 @@ def _metric(checker: Checker, state: OrganizationState) -> BillableMetric | None
     if metric is None:
         checker.fail("billable_metric", "relation_must_exist")
     return metric
-
-
-def _charge_model(checker: Checker) -> Any:
-    model = checker.choice(
-        "charge_model", CHARGE_MODELS, missing=MANDATORY, later=UNBUILT_CHARGE_MODELS
-    )
-    if not checker.scalar("charge_model"):
-        checker.fail("charge_model", INVALID)
-    return model
 
 
 def _new_code(checker: Checker, metric: BillableMetric | None, codes: set[str]) -> str:
@@ -182,46 +178,20 @@ def _unique(checker: Checker, code: str, codes: set[str]) -> str:
     return code
 
 
-def _properties(
-    checker: Checker, model_name: str | None, given: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The properties to store: the model's keys of what was given, or its defaults for nothing."""
-    model = CHARGE_MODELS.get(model_name or "")
-    if model is None or not given:
-        return {} if model is None else dict(model.defaults)
-    for code in model.problems(given):
-        checker.fail("properties", code)
-    for key in _GROUP_KEYS:
-        _refuse_group_keys(checker, key, given.get(key))
-    return {key: given[key] for key in model.keys if key in given}
-
-
-def _refuse_group_keys(checker: Checker, key: str, value: Any) -> None:
-    if value is None:
-        return
-    if not isinstance(value, list):
-        checker.fail("properties", "invalid_type")
-    elif any(item != "" for item in value):
-        checker.fail(key, NOT_SUPPORTED_YET)
-
-
-def _check_terms(checker: Checker) -> None:
-    """The terms that are fixed once the plan is attached (charges §2)."""
+def _check_terms(checker: Checker, model: str | None, metric: BillableMetric | None) -> int:
+    """The terms that are fixed once the plan is attached (charges §2); gives `min_amount_cents`."""
+    check_payment_terms(checker, model, metric)
     in_advance = checker.boolean("pay_in_advance")
-    if in_advance:
-        checker.fail("pay_in_advance", NOT_SUPPORTED_YET)
-    # Only charges of recurring metrics can be prorated, and those are not built.
-    if checker.boolean("prorated"):
-        checker.fail("prorated", NOT_SUPPORTED_YET)
     invoiceable = checker.boolean("invoiceable") is not False
     if not invoiceable and not in_advance:
         checker.fail("invoiceable", "must_be_true_unless_pay_in_advance")
     regroup = checker.choice("regroup_paid_fees", ("invoice",))
     if regroup and (invoiceable or not in_advance):
         checker.fail("regroup_paid_fees", "only_compatible_with_pay_in_advance_and_non_invoiceable")
-    if checker.integer("min_amount_cents", at_least=0):
-        conflict = "not_compatible_with_pay_in_advance"
-        checker.fail("min_amount_cents", conflict if in_advance else NOT_SUPPORTED_YET)
+    min_amount_cents = checker.integer("min_amount_cents", at_least=0) or 0
+    if min_amount_cents and in_advance:
+        checker.fail("min_amount_cents", "not_compatible_with_pay_in_advance")
+    return min_amount_cents
 
 
 def _refuse_unbuilt_parts(checker: Checker) -> None:

@@ -15,6 +15,9 @@ import msgspec
 
 Interval = Literal["weekly", "monthly", "quarterly", "semiannual", "yearly"]
 AggregationType = Literal["count_agg", "sum_agg"]
+ChargeModelName = Literal[
+    "standard", "graduated", "graduated_percentage", "package", "percentage", "volume"
+]
 DocumentNumbering = Literal["per_customer", "per_organization"]
 IssuingDateAnchor = Literal["current_period_end", "next_period_start"]
 IssuingDateAdjustment = Literal["keep_anchor", "align_with_finalization_date"]
@@ -101,13 +104,16 @@ class Tax(Entity, frozen=True):
 
 
 class Charge(Entity, frozen=True):
-    """A metric with a charge model on a plan (charges.md §2)."""
+    """A metric with a charge model on a plan (charges.md §2).
+
+    min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum.
+    """
 
     id: UUID
     code: str
     billable_metric_id: UUID
     billable_metric_code: str
-    charge_model: Literal["standard"]
+    charge_model: ChargeModelName
     properties: Mapping[str, Any]
     created_at: datetime
     invoice_display_name: str | None = None

@@ -68,7 +68,11 @@ def next_due(state: CustomerState, organization: OrganizationState) -> datetime 
 
 
 def advance(decision: Decision, until: datetime) -> None:
-    """Do everything due up to and including `until`, in order, each thing at its own instant."""
+    """Do everything due up to and including `until`, in order, each thing at its own instant.
+
+    Ends early when a subscription starts: metering counts its usage from the commit that says so, and only
+    then it can be billed. What is due after that stays due.
+    """
     while True:
         due = [d for d in due_items(decision.state, decision.organization) if d.at <= until]
         if not due:
@@ -76,6 +80,8 @@ def advance(decision: Decision, until: datetime) -> None:
         first = min(due, key=lambda d: (d.at, ORDER.index(d.task)))
         together = [d.subject for d in due if d.at == first.at and d.task == first.task]
         _do(decision, first.task, together, at=first.at)
+        if first.task == "activations":
+            return
 
 
 def run_tasks(decision: Decision, tasks: tuple[str, ...], now: datetime) -> None:

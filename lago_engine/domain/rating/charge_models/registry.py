@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lago_engine.domain.rating.charge_models.result import ChargeModel
+from lago_engine.domain.rating.charge_models.graduated import GRADUATED
+from lago_engine.domain.rating.charge_models.graduated_percentage import GRADUATED_PERCENTAGE
+from lago_engine.domain.rating.charge_models.model import ChargeModel
+from lago_engine.domain.rating.charge_models.package import PACKAGE
+from lago_engine.domain.rating.charge_models.percentage import PERCENTAGE
 from lago_engine.domain.rating.charge_models.standard import STANDARD
+from lago_engine.domain.rating.charge_models.volume import VOLUME
 
-CHARGE_MODELS: Final[Mapping[str, ChargeModel]] = {"standard": STANDARD}
+CHARGE_MODELS: Final[Mapping[str, ChargeModel]] = {
+    "standard": STANDARD,
+    "graduated": GRADUATED,
+    "graduated_percentage": GRADUATED_PERCENTAGE,
+    "package": PACKAGE,
+    "percentage": PERCENTAGE,
+    "volume": VOLUME,
+}
 
-UNBUILT_CHARGE_MODELS: Final = frozenset(
-    {"graduated", "graduated_percentage", "package", "percentage", "volume", "dynamic", "custom"}
-)
-"""Models of the wire that this version refuses."""
+UNBUILT_CHARGE_MODELS: Final[Mapping[str, str]] = {"dynamic": "sum_agg", "custom": "custom_agg"}
+"""Models of the wire that this version refuses, each with the only aggregation it may price."""

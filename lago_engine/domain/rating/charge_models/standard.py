@@ -8,19 +8,15 @@ from typing import Any, Final
 
 from lago_engine.domain.decimals import CONTEXT, parse_decimal
 from lago_engine.domain.rating.charge_models.amounts import is_amount
-from lago_engine.domain.rating.charge_models.result import ChargeModel, Rated
+from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 
 
-def rate_standard(units: Decimal, properties: Mapping[str, Any]) -> Rated:
-    """Price `units` at `amount` each.
-
-    units: in the metric's unit; negative ones give a negative amount, which the fee resets.
-    The unit amount of no units is 0.
-    """
+def rate_standard(usage: Usage, properties: Mapping[str, Any]) -> Rated:
+    """Price every unit at `amount`. The unit amount of no units is 0."""
     price = parse_decimal(properties["amount"])
     assert price >= 0
-    amount = CONTEXT.multiply(units, price)
-    return Rated(amount=amount, unit_amount=price if units else Decimal(0))
+    amount = CONTEXT.multiply(usage.units, price)
+    return Rated(amount=amount, unit_amount=price if usage.units else Decimal(0))
 
 
 def _problems(properties: Mapping[str, Any]) -> list[str]:
@@ -28,5 +24,5 @@ def _problems(properties: Mapping[str, Any]) -> list[str]:
 
 
 STANDARD: Final = ChargeModel(
-    keys=("amount",), defaults={"amount": "0"}, problems=_problems, rate=rate_standard
+    keys={"amount": ()}, defaults={"amount": "0"}, problems=_problems, rate=rate_standard
 )

@@ -1,0 +1,56 @@
+"""`python -m benchmarks.run [PART ...]`: measure, print a table, write results/latest.json."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, AsyncIterator, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+import click
+import uvloop
+from rich.console import Console
+
+if __name__ == "__main__":
+    # Run as a script, the folder of this file is on the path instead of the one above it.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import ingest, invoices, replay, usage
+from benchmarks.report import Result, describe_machine, save, show
+
+PARTS: Final[Mapping[str, Callable[[Path], AsyncIterator[Result]]]] = {
+    "ingest": ingest.measure,
+    "replay": replay.measure,
+    "invoices": invoices.measure,
+    "usage": usage.measure,
+}
+RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
+
+
+async def _measure(names: tuple[str, ...], folder: Path, console: Console) -> list[Result]:
+    results = []
+    for name in names:
+        began = perf_counter()
+        async for result in PARTS[name](folder):
+            results.append(result)
+        console.print(f"{name}: {perf_counter() - began:.0f} s")
+    return results
+
+
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@click.option("--directory", type=click.Path(path_type=Path), help="Where data is written: the disk to measure.")
+def main(parts: tuple[str, ...], directory: Path | None) -> None:
+    """Measure PARTS (all when none is named)."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="lago-bench-", dir=directory) as folder:
+        machine = describe_machine(Path(folder))
+        results = uvloop.run(_measure(parts or tuple(PARTS), Path(folder), console))
+    show(results, machine, console)
+    save(results, machine, RESULTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The charge model and the properties of a charge, and what fits its metric (charges §3, §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lago_engine.domain.catalog.entities import BillableMetric
+from lago_engine.domain.rating.charge_models.model import ChargeModel
+from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS, UNBUILT_CHARGE_MODELS
+from lago_engine.domain.validation import INVALID, MANDATORY, NOT_SUPPORTED_YET, Checker
+
+INCOMPATIBLE: Final = "invalid_aggregation_type_or_charge_model"
+_IN_ADVANCE_AGGREGATIONS: Final = frozenset(
+    {"count_agg", "sum_agg", "unique_count_agg", "custom_agg"}
+)
+_PRESENTATION_KEYS_MAX: Final = 2
+_PRESENTATION_MEMBERS: Final = frozenset({"value", "options"})
+
+
+def read_charge_model(checker: Checker, metric: BillableMetric | None) -> Any:
+    """The name of a built charge model that may price the metric at all."""
+    name = checker.scalar("charge_model")
+    only = UNBUILT_CHARGE_MODELS.get(name)
+    if metric is not None and only is not None and metric.aggregation_type != only:
+        checker.fail("charge_model", INCOMPATIBLE)
+        return None
+    model = checker.choice(
+        "charge_model", CHARGE_MODELS, missing=MANDATORY, later=UNBUILT_CHARGE_MODELS
+    )
+    if not name:
+        checker.fail("charge_model", INVALID)
+    return model
+
+
+def read_properties(
+    checker: Checker, model_name: str | None, metric: BillableMetric | None
+) -> Mapping[str, Any]:
+    """The properties to store: what is kept of those given, or the model's defaults for nothing."""
+    model = CHARGE_MODELS.get(model_name or "")
+    given = checker.mapping("properties") or {}
+    if model is None:
+        return {}
+    if not given:
+        given = model.defaults
+    is_sound = check_properties(checker, model, metric, given)
+    _check_group_keys(checker, given)
+    if given is model.defaults or not is_sound:
+        return dict(model.defaults)
+    return model.stored(given)
+
+
+def check_properties(
+    checker: Checker,
+    model: ChargeModel,
+    metric: BillableMetric | None,
+    properties: Mapping[str, Any],
+) -> bool:
+    """Whether the model takes the properties, on this metric; records what it refuses."""
+    problems = model.problems(properties)
+    if metric is not None and metric.aggregation_type in model.refused_aggregations:
+        problems.append("invalid_value")
+    for code in problems:
+        checker.fail("properties", code)
+    if metric is not None and not problems:
+        # Metering keeps totals, not the value of each event.
+        for key in model.needs_values(properties, metric.aggregation_type):
+            checker.fail(key, NOT_SUPPORTED_YET)
+    return not problems
+
+
+def check_payment_terms(
+    checker: Checker, model_name: str | None, metric: BillableMetric | None
+) -> None:
+    """`pay_in_advance` and `prorated`: neither is built, and some can never be (charges §3.2, §3.3)."""
+    if checker.boolean("pay_in_advance"):
+        fits = metric is None or metric.aggregation_type in _IN_ADVANCE_AGGREGATIONS
+        code = NOT_SUPPORTED_YET if fits and model_name != "volume" else INCOMPATIBLE
+        checker.fail("pay_in_advance", code)
+    if checker.boolean("prorated"):
+        # Only charges of recurring metrics can be prorated, and no metric is recurring.
+        checker.fail("prorated", "invalid_billable_metric_or_charge_model")
+
+
+def _check_group_keys(checker: Checker, properties: Mapping[str, Any]) -> None:
+    for key in ("pricing_group_keys", "grouped_by"):
+        names = _array(checker, properties.get(key))
+        if any(not isinstance(name, str) or not name.strip() for name in names):
+            checker.fail("properties", "invalid_type")
+        elif names:
+            checker.fail(key, NOT_SUPPORTED_YET)
+    items = _array(checker, properties.get("presentation_group_keys"))
+    if items and _check_presentation_keys(checker, items):
+        checker.fail("presentation_group_keys", NOT_SUPPORTED_YET)
+
+
+def _array(checker: Checker, value: Any) -> list[Any]:
+    """The items of an array that are not empty strings; none for null."""
+    if value is not None and not isinstance(value, list):
+        checker.fail("properties", "invalid_type")
+        return []
+    return [item for item in value or () if item != ""]
+
+
+def _check_presentation_keys(checker: Checker, items: Sequence[Any]) -> bool:
+    if not all(_is_presentation_key(item) for item in items):
+        checker.fail("properties", "invalid_type")
+        return False
+    names = [item["value"] for item in items]
+    if len(names) > _PRESENTATION_KEYS_MAX:
+        checker.fail("properties", "too_many_keys")
+    if len(set(names)) != len(names):
+        checker.fail("properties", "value_is_duplicated")
+    return len(names) <= _PRESENTATION_KEYS_MAX and len(set(names)) == len(names)
+
+
+def _is_presentation_key(item: Any) -> bool:
+    if not isinstance(item, Mapping) or not set(item) <= _PRESENTATION_MEMBERS:
+        return False
+    name, options = item.get("value"), item.get("options", {})
+    if not isinstance(name, str) or not name.strip() or not isinstance(options, Mapping):
+        return False
+    return set(options) <= {"display_in_invoice"} and all(
+        isinstance(shown, bool) for shown in options.values()
+    )

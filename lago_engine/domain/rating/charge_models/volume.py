@@ -1,0 +1,47 @@
+"""The volume model: the range that all units end in prices every one of them (charges §5.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
+from lago_engine.domain.rating.charge_models.amounts import per_unit
+from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
+from lago_engine.domain.rating.charge_models.ranges import BOUNDS, range_of, range_problems
+
+_RANGES: Final = "volume_ranges"
+_PRICES: Final = ("per_unit_amount", "flat_amount")
+
+
+def rate_volume(usage: Usage, properties: Mapping[str, Any]) -> Rated:
+    """Price all units by one range; its flat amount is due without any usage too."""
+    item = range_of(usage.units, properties[_RANGES])
+    price, flat = parse_decimal(item["per_unit_amount"]), parse_decimal(item["flat_amount"])
+    of_units = CONTEXT.multiply(usage.units, price)
+    amount = CONTEXT.add(of_units, flat)
+    return Rated(
+        amount=amount,
+        unit_amount=per_unit(amount, usage.units),
+        amount_details={
+            "flat_unit_amount": to_wire(flat),
+            "per_unit_amount": to_wire(price) if usage.units else "0.0",
+            "per_unit_total_amount": to_wire(of_units),
+        },
+    )
+
+
+VOLUME: Final = ChargeModel(
+    keys={_RANGES: (*BOUNDS, *_PRICES)},
+    defaults={
+        _RANGES: [{"from_value": 0, "to_value": None, "per_unit_amount": "0", "flat_amount": "0"}]
+    },
+    problems=partial(
+        range_problems,
+        key=_RANGES,
+        prices=dict.fromkeys(_PRICES, "invalid_amount"),
+        may_touch=False,
+    ),
+    rate=rate_volume,
+)

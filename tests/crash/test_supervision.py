@@ -1,0 +1,64 @@
+"""One customer whose due work fails does not keep the others from being billed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from engine_kit import instant
+
+from lago_engine.domain.commands import AdvanceTime, SetClock
+from lago_engine.domain.events import DomainEvent
+from lago_engine.errors import UnavailableError
+from lago_engine.scheduling.due_index import DueIndex
+from lago_engine.scheduling.scheduler import CHUNK, Scheduler
+
+ORGANIZATION = UUID(int=1)
+NOW = instant("2024-02-01")
+CUSTOMERS = [UUID(int=100 + n) for n in range(2 * CHUNK + 50)]
+
+
+class Ledger:
+    """Does what is due for a customer, who is then due tomorrow; fails for the broken ones."""
+
+    def __init__(self, due: DueIndex, broken: Sequence[UUID]) -> None:
+        self.clock = self
+        self.done: list[UUID] = []
+        self._due = due
+        self._broken = broken
+
+    def now(self, organization_id: UUID | None = None) -> datetime:
+        return NOW
+
+    def now_us(self) -> int:
+        return int(NOW.timestamp()) * 1_000_000
+
+    async def execute(
+        self, command: AdvanceTime | SetClock, *, actor: str
+    ) -> Sequence[DomainEvent]:
+        assert isinstance(command, AdvanceTime)
+        if command.customer_id in self._broken:
+            raise UnavailableError("broken")
+        self.done.append(command.customer_id)
+        self._due.put(ORGANIZATION, command.customer_id, NOW + timedelta(days=1))
+        return []
+
+
+async def settle(_: UUID) -> None:
+    pass
+
+
+@pytest.mark.parametrize("broken", [1, CHUNK, CHUNK + 7])
+async def test_the_clock_goes_on_for_everybody_else(broken: int) -> None:
+    # The broken ones are due first, so that they fill whole chunks.
+    due = DueIndex()
+    for n, customer in enumerate(CUSTOMERS):
+        due.put(ORGANIZATION, customer, NOW - timedelta(hours=1000 - n))
+    ledger = Ledger(due, CUSTOMERS[:broken])
+    scheduler = Scheduler(ledger, due, {}, settle)
+    with pytest.raises(UnavailableError, match="broken"):
+        await scheduler.catch_up(ORGANIZATION, NOW)
+    assert sorted(ledger.done) == CUSTOMERS[broken:]
+    assert len(due.due(ORGANIZATION, NOW, 1_000)) == broken
