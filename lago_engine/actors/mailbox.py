@@ -17,12 +17,16 @@ Command = OrganizationCommand | CustomerCommand
 
 
 class Waiting(msgspec.Struct, eq=False):
-    """A command, who sent it, and where its answer goes."""
+    """A command, who sent it, and where its answer goes.
+
+    batch: the batch that took usage in when the command came.
+    """
 
     command: Command
     actor: str
     correlation_id: str
     answer: asyncio.Future[Sequence[DomainEvent]]
+    batch: int
     recorded: Sequence[Recorded] = ()
 
 

@@ -26,7 +26,14 @@ from lago_engine.actors.usage import UsageWindows, WindowNotReady
 from lago_engine.clock import Clock
 from lago_engine.domain.catalog.decide import decide_organization
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import CreateSubscription, CustomerCommand, OrganizationCommand
+from lago_engine.domain.commands import (
+    AdvanceTime,
+    CreateSubscription,
+    CustomerCommand,
+    FinalizeInvoice,
+    OrganizationCommand,
+    TerminateSubscription,
+)
 from lago_engine.domain.customer.decide import decide_customer
 from lago_engine.domain.customer.decision import Recorded
 from lago_engine.domain.customer.due import next_due
@@ -52,6 +59,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 COMMANDS_PER_TICK = 500
+
+
+CLOSING = (AdvanceTime, FinalizeInvoice, TerminateSubscription)
+"""Commands after which usage of a window comes too late to be billed."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,13 +225,19 @@ class Partition:
         state = self.residents.organizations[organization_id]
         now_us = self.clock.now_us() if state.clock is None else micros(state.clock)
         answer = self.meter.ingest(organization_id, body, single=single, now_us=now_us)
-        for batch in answer.wait_for:
-            committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            self._batches.setdefault(batch, []).append(committed)
-            self._wake.set()
-            if not await committed:
-                raise UnavailableError("the events could not be stored")
+        if answer.wait_for and not await self._committed(answer.wait_for):
+            raise UnavailableError("the events could not be stored")
         return IngestAnswer(answer.status, answer.body)
+
+    async def _committed(self, batches: Sequence[int]) -> bool:
+        """Whether every one of these batches became durable."""
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[bool]] = []
+        for batch in batches:
+            futures.append(loop.create_future())
+            self._batches.setdefault(batch, []).append(futures[-1])
+        self._wake.set()
+        return all([await future for future in futures])
 
     # --- commands in ---------------------------------------------------------------------------
 
@@ -231,7 +248,8 @@ class Partition:
         self._check_open()
         answer: asyncio.Future[Sequence[DomainEvent]]
         answer = asyncio.get_running_loop().create_future()
-        self._mailbox.put(Waiting(command, actor, correlation_id, answer))
+        batch = self.meter.open_batch
+        self._mailbox.put(Waiting(command, actor, correlation_id, answer, batch))
         self._wake.set()
         return await answer
 
@@ -290,7 +308,7 @@ class Partition:
         )
         accepted: list[Waiting] = []
         for number, item in enumerate(waiting):
-            if tentative.must_commit_before(item.command):
+            if tentative.must_commit_before(item.command) or self._usage_came_before(item):
                 self._mailbox.put_back(waiting[number:])
                 break
             try:
@@ -337,6 +355,12 @@ class Partition:
             except WindowNotReady as missing:
                 await self.read(self.usage.fold, missing.window)
                 self._not_needed.add(missing.window)
+
+    def _usage_came_before(self, item: Waiting) -> bool:
+        """Whether the command closes a usage window while usage that came before it is not committed."""
+        if not isinstance(item.command, CLOSING):
+            return False
+        return item.batch == self.meter.open_batch and item.batch in self._batches
 
     def _with_owner(self, command: CustomerCommand) -> CustomerCommand:
         """A new subscription must know whether another customer has its external id active."""

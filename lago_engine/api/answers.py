@@ -20,9 +20,7 @@ from lago_engine.projecting.wire import encode
 
 def json_bytes(body: bytes, status: int = 200) -> web.Response:
     """A finished JSON body."""
-    return web.Response(
-        body=body, status=status, headers={"Content-Type": "application/json; charset=utf-8"}
-    )
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
 
 
 def json_answer(value: Any, status: int = 200) -> web.Response:

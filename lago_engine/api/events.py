@@ -15,7 +15,7 @@ from lago_engine.api.answers import json_answer, json_bytes
 from lago_engine.api.bodies import read_body
 from lago_engine.api.call import ENGINE, Call, authorize, parse_uuid
 from lago_engine.api.params import Page, Params, meta
-from lago_engine.api.routes import Route, get
+from lago_engine.api.routes import RequestHandler, Route, get
 from lago_engine.api.subscriptions import find
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import NotFound, ValidationFailed
@@ -24,19 +24,16 @@ from lago_engine.projecting.wire import members, members_list, read_string
 KIND = "event"
 
 
-async def create(request: web.Request) -> web.Response:
-    return await _ingest(request, single=True)
+def ingesting(*, single: bool) -> RequestHandler:
+    """The handler that takes in one event, or a batch."""
 
+    async def ingest(request: web.Request) -> web.Response:
+        organization_id, _ = authorize(request)
+        body = await read_body(request)
+        answer = await request.app[ENGINE].ingest(organization_id, body, single=single)
+        return json_bytes(answer.body, answer.status)
 
-async def create_batch(request: web.Request) -> web.Response:
-    return await _ingest(request, single=False)
-
-
-async def _ingest(request: web.Request, *, single: bool) -> web.Response:
-    organization_id, _ = authorize(request)
-    body = await read_body(request)
-    answer = await request.app[ENGINE].ingest(organization_id, body, single=single)
-    return json_bytes(answer.body, answer.status)
+    return ingest
 
 
 async def show(call: Call) -> web.Response:
@@ -118,8 +115,8 @@ async def _started_at(call: Call, external_id: str | None) -> datetime | None:
 
 
 ROUTES = (
-    Route("POST", "/events", create, often=True),
-    Route("POST", "/events/batch", create_batch, often=True),
+    Route("POST", "/events", ingesting(single=True), often=True),
+    Route("POST", "/events/batch", ingesting(single=False), often=True),
     get("/events", index),
     get("/events/{transaction_id}", show),
 )

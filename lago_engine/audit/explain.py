@@ -11,6 +11,7 @@ import msgspec
 
 from lago_engine.audit.segments import iter_segments
 from lago_engine.domain.instants import parse_instant
+from lago_engine.domain.rating.derivation import formulas
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import NotFound
 from lago_engine.metering import scan_events
@@ -108,7 +109,7 @@ def _fee(
 ) -> FeeExplained:
     window = fee["from_date"], fee["to_date"]
     events: list[UsageLine] = []
-    if fee["item"]["type"] == "charge":
+    if fee["item"]["type"] == "charge" and fee["lago_true_up_parent_fee_id"] is None:
         events = _events(store, organization_id, fee, window)
     return FeeExplained(
         fee_id=fee["lago_id"],
@@ -123,18 +124,40 @@ def _fee(
 
 
 def _derivation(fee: Mapping[str, Any], currency: str) -> Iterator[str]:
+    exact = f"{fee['precise_amount']} {currency} → {fee['amount_cents']} minor units"
+    days = f"for the days of the window {fee['from_date']} … {fee['to_date']}"
     if fee["item"]["type"] == "subscription":
-        price = fee["amount_details"].get("plan_amount_cents")
-        yield f"plan price {price}, for the days of the window {fee['from_date']} … {fee['to_date']}"
-        yield f"exact amount {fee['precise_amount']} {currency} → {fee['amount_cents']} minor units"
+        yield f"plan price {fee['amount_details'].get('plan_amount_cents')}, {days}"
+        yield f"exact amount {exact}"
+    elif fee["lago_true_up_parent_fee_id"] is not None:
+        yield f"what the usage of the charge falls short of its minimum, {days}"
+        yield f"exact amount {exact} (the minimum rounded half away from zero)"
     else:
         yield f"{fee['events_count']} usage events aggregate to {fee['units']} units"
-        yield (
-            f"{fee['units']} × {fee['precise_unit_amount']} = {fee['precise_amount']} {currency} "
-            f"→ {fee['amount_cents']} minor units (half away from zero)"
-        )
+        yield from _pricing(fee, exact)
     for tax in fee.get("applied_taxes", ()):
         yield f"tax {tax['tax_code']}: {tax['tax_rate']} % → {tax['amount_cents']}"
+
+
+def _pricing(fee: Mapping[str, Any], exact: str) -> Iterator[str]:
+    """The formulas of the charge model; without any, units times their price."""
+    lines = list(formulas(fee["amount_details"], fee["units"], _PlainNumbers()))
+    yield from lines
+    product = "exact amount" if lines else f"{fee['units']} × {fee['precise_unit_amount']} ="
+    yield f"{product} {exact} (half away from zero)"
+
+
+class _PlainNumbers:
+    """Numbers with the digits and in the form of the wire."""
+
+    def quantity(self, number: str) -> str:
+        return number
+
+    def unit_price(self, major: str) -> str:
+        return major
+
+    def rate(self, percent: Decimal) -> str:
+        return f"{percent} %"
 
 
 def _events(

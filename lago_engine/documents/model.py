@@ -30,7 +30,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One fee. `notes` say which filter, group, description and period it covers."""
+    """One fee. `notes` say which filter, group, description and period it covers, and how its amount came about."""
 
     name: str
     notes: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_kit import Home, Shop, instant, running, sandbox
@@ -113,4 +114,49 @@ async def test_more_customers_than_fit_into_memory(tmp_path: Path, resident: int
         await shop.advance_to("2024-07-01T00:00:00Z")
         assert [i["total_amount_cents"] for i in shop.invoices()] == [3050] * len(names)
         assert len(opened.engine.partition.residents) <= resident
+    home.assert_sound()
+
+
+def unstamped(shop: Shop) -> dict[str, Any]:
+    """A usage event that gets its timestamp from the server."""
+    event = shop.event("acme", "calls")
+    del event["timestamp"]
+    return event
+
+
+async def test_usage_that_came_before_the_end_is_billed_by_it(tmp_path: Path) -> None:
+    home, clock = Home(tmp_path), ManualClock(instant("2024-06-01T00:00:00Z"))
+    async with running(home, clock) as opened:
+        shop = await Shop(opened, clock=clock).found()
+        await priced(shop)
+        await shop.subscribe("acme", "basic")
+        # Given usage that is received but not committed yet.
+        clock.move_to(instant("2024-06-10T12:00:00Z"))
+        ingesting = asyncio.create_task(shop.ingest([unstamped(shop)]))
+        await asyncio.sleep(0)
+        assert shop.engine.partition.meter.staged_bytes > 0
+        # When the subscription ends a moment later.
+        clock.move_to(instant("2024-06-10T12:00:00.001Z"))
+        await shop.order(c.TerminateSubscription, "acme", external_id="acme", input={})
+        assert (await ingesting)[0] == 200
+        (invoice,) = shop.invoices("acme")
+        assert [fee["units"] for fee in invoice["fees"]] == ["1.0", "1.0"]
+    home.assert_sound()
+
+
+async def test_usage_that_came_before_a_period_closed_is_billed_with_it(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await priced(shop)
+        await shop.subscribe("acme", "basic")
+        await shop.at("2024-06-30T23:59:59.999Z")
+        ingesting = asyncio.create_task(shop.ingest([unstamped(shop)]))
+        await asyncio.sleep(0)
+        assert shop.engine.partition.meter.staged_bytes > 0
+        # When the clock asks for what is due at midnight while the event waits for its commit.
+        due = instant("2024-07-01T00:00:00Z")
+        await shop.order(c.AdvanceTime, "acme", until=due)
+        assert (await ingesting)[0] == 200
+        (invoice,) = shop.invoices("acme")
+        assert [fee["units"] for fee in invoice["fees"]] == ["1.0", "1.0"]
     home.assert_sound()

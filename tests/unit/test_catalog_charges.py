@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from catalog_kit import Catalog, attach
 
@@ -12,7 +13,7 @@ from lago_engine.domain.commands import (
     CreateTax,
     UpdatePlan,
 )
-from lago_engine.domain.events import DomainEvent, PlanUpdated
+from lago_engine.domain.events import BillableMetricUpdated, DomainEvent, PlanUpdated
 from lago_engine.errors import NotFound
 
 
@@ -22,14 +23,14 @@ class Priced:
     def __init__(self, *charges: dict[str, Any]) -> None:
         self.catalog = Catalog()
         self.calls = self._metric("api_calls")
-        self.storage = self._metric("storage")
+        self.storage = self._metric("storage", aggregation_type="sum_agg", field_name="gb")
         self.tax = self.catalog.one(
             CreateTax, input={"name": "VAT", "code": "vat", "rate": "20"}
         ).tax
         self.catalog.do(CreatePlan, input=self.plan(*charges))
 
-    def _metric(self, code: str) -> str:
-        fields = {"name": code, "code": code, "aggregation_type": "count_agg"}
+    def _metric(self, code: str, **others: str) -> str:
+        fields = {"name": code, "code": code, "aggregation_type": "count_agg", **others}
         return str(self.catalog.one(CreateBillableMetric, input=fields).metric.id)
 
     def plan(self, *charges: dict[str, Any], code: str = "pro") -> dict[str, Any]:
@@ -75,7 +76,7 @@ def test_a_charge_is_stored_with_the_keys_of_its_model() -> None:
             "pay_in_advance": False,
             "prorated": None,
             "regroup_paid_fees": None,
-            "min_amount_cents": "0",
+            "min_amount_cents": "500",
             "accepts_target_wallet": False,
             "applied_pricing_unit": None,
             "filters": [],
@@ -87,6 +88,7 @@ def test_a_charge_is_stored_with_the_keys_of_its_model() -> None:
     assert charge.properties == {"amount": "0.07"}
     assert charge.invoice_display_name == "Calls"
     assert charge.tax_ids == (priced.tax.id,)
+    assert charge.min_amount_cents == 500
 
 
 @pytest.mark.parametrize("properties", [{}, None, "text"])
@@ -101,7 +103,14 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
         ({"billable_metric_id": None}, {"billable_metric": ["relation_must_exist"]}),
         ({"charge_model": None}, {"charge_model": ["value_is_mandatory", "value_is_invalid"]}),
         ({"charge_model": "cubic"}, {"charge_model": ["value_is_invalid"]}),
-        ({"charge_model": "graduated"}, {"charge_model": ["not_supported_yet"]}),
+        (
+            {"charge_model": "dynamic"},
+            {"charge_model": ["invalid_aggregation_type_or_charge_model"]},
+        ),
+        (
+            {"charge_model": "custom"},
+            {"charge_model": ["invalid_aggregation_type_or_charge_model"]},
+        ),
         ({"properties": {"amount": 5}}, {"properties": ["invalid_amount"]}),
         ({"properties": {"amount": "-1"}}, {"properties": ["invalid_amount"]}),
         ({"properties": {"amout": "1"}}, {"properties": ["invalid_amount"]}),
@@ -117,9 +126,36 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
             {"properties": {"amount": "x", "presentation_group_keys": "region"}},
             {"properties": ["invalid_amount", "invalid_type"]},
         ),
+        (
+            {"properties": {"amount": "1", "pricing_group_keys": ["region", " "]}},
+            {"properties": ["invalid_type"]},
+        ),
+        (
+            {"properties": {"amount": "1", "presentation_group_keys": [{"value": "region"}]}},
+            {"presentation_group_keys": ["not_supported_yet"]},
+        ),
+        *(
+            (
+                {"properties": {"amount": "1", "presentation_group_keys": keys}},
+                {"properties": codes},
+            )
+            for keys, codes in [
+                (["region"], ["invalid_type"]),
+                ([{"value": " "}], ["invalid_type"]),
+                ([{"value": "a", "shown": True}], ["invalid_type"]),
+                ([{"value": "a", "options": {"display_in_invoice": "yes"}}], ["invalid_type"]),
+                ([{"value": "a", "options": {"bold": True}}], ["invalid_type"]),
+                ([{"value": "a"}, {"value": "a"}], ["value_is_duplicated"]),
+                ([{"value": "a"}, {"value": "b"}, {"value": "c"}], ["too_many_keys"]),
+            ]
+        ),
         ({"pay_in_advance": True}, {"pay_in_advance": ["not_supported_yet"]}),
+        (
+            {"pay_in_advance": True, "charge_model": "volume"},
+            {"pay_in_advance": ["invalid_aggregation_type_or_charge_model"]},
+        ),
         ({"pay_in_advance": "soon"}, {"pay_in_advance": ["value_is_invalid"]}),
-        ({"prorated": True}, {"prorated": ["not_supported_yet"]}),
+        ({"prorated": True}, {"prorated": ["invalid_billable_metric_or_charge_model"]}),
         ({"invoiceable": False}, {"invoiceable": ["must_be_true_unless_pay_in_advance"]}),
         (
             {"regroup_paid_fees": "invoice"},
@@ -131,7 +167,7 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
             {"pay_in_advance": ["not_supported_yet"]},
         ),
         ({"min_amount_cents": -5}, {"min_amount_cents": ["value_is_out_of_range"]}),
-        ({"min_amount_cents": 5}, {"min_amount_cents": ["not_supported_yet"]}),
+        ({"min_amount_cents": "much"}, {"min_amount_cents": ["is not a number"]}),
         (
             {"min_amount_cents": 5, "pay_in_advance": True},
             {
@@ -168,6 +204,7 @@ def test_an_unknown_tax_of_a_charge_is_not_found() -> None:
         (["api_calls_7", None, None], ["api_calls_7", "api_calls", "api_calls_8"]),
         (["api_calls", "api_calls_x", None], ["api_calls", "api_calls_x", "api_calls_2"]),
         (["", "calls", None], ["api_calls", "calls", "api_calls_2"]),
+        (["api_calls_" + "9" * 5000, None], ["api_calls_" + "9" * 5000, "api_calls"]),
     ],
 )
 def test_a_missing_code_is_made_from_the_metric(given: list[str | None], codes: list[str]) -> None:
@@ -243,13 +280,100 @@ def test_terms_change_until_the_plan_is_attached() -> None:
     refusals: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
         ({"code": "a"}, {"code": ["value_already_exist"]}),
         ({"charge_model": None}, {"charge_model": ["value_is_mandatory", "value_is_invalid"]}),
-        ({"charge_model": "volume"}, {"charge_model": ["not_supported_yet"]}),
+        ({"charge_model": "dynamic"}, {"charge_model": ["not_supported_yet"]}),
         ({"billable_metric_id": None}, {"billable_metric": ["relation_must_exist"]}),
-        ({"prorated": True}, {"prorated": ["not_supported_yet"]}),
+        ({"prorated": True}, {"prorated": ["invalid_billable_metric_or_charge_model"]}),
+        (
+            {"charge_model": "graduated", "properties": {"amount": "1"}},
+            {"properties": ["missing_graduated_ranges"]},
+        ),
         ({"properties": {"amount": 1}}, {"properties": ["invalid_amount"]}),
     ]
     for fields, details in refusals:
         assert priced.refuses_put(item(x, **fields), item(moved)) == details
+
+
+def test_a_new_model_without_properties_starts_from_its_defaults() -> None:
+    priced = Priced({"properties": {"amount": "3"}, "min_amount_cents": 700})
+    [before] = priced.charges
+    priced.put(item(before, charge_model="package"))
+    [after] = priced.charges
+    assert after.charge_model == "package"
+    assert after.properties == {"package_size": 1, "amount": "0", "free_units": 0}
+    assert after.min_amount_cents == 700
+    priced.put(item(after, charge_model="package", min_amount_cents=None))
+    assert priced.charges[0].min_amount_cents == 0
+
+
+TIERS = [
+    {"from_value": 0, "to_value": 10, "per_unit_amount": "1", "flat_amount": "0", "note": "x"},
+    {"from_value": 11, "per_unit_amount": "0.5", "flat_amount": "2"},
+]
+
+
+def test_of_a_range_its_own_keys_are_stored() -> None:
+    [charge] = Priced(
+        {"charge_model": "graduated", "properties": {"graduated_ranges": TIERS}}
+    ).charges
+    assert charge.properties == {
+        "graduated_ranges": [
+            {"from_value": 0, "to_value": 10, "per_unit_amount": "1", "flat_amount": "0"},
+            {"from_value": 11, "to_value": None, "per_unit_amount": "0.5", "flat_amount": "2"},
+        ]
+    }
+
+
+NEEDING: dict[str, Any] = {
+    "free_units_per_events": 3,
+    "free_units_per_total_aggregation": "10",
+    "per_transaction_min_amount": "1",
+    "per_transaction_max_amount": "5",
+}
+
+
+@pytest.mark.parametrize("key", NEEDING)
+def test_what_needs_the_value_of_each_event_is_refused_on_a_sum(key: str) -> None:
+    """Of a counted event the value is known: one unit."""
+    priced = Priced()
+    given = {"charge_model": "percentage", "properties": {"rate": "1", key: NEEDING[key]}}
+    assert priced.refuses(**given, billable_metric_id=priced.storage) == {
+        key: ["not_supported_yet"]
+    }
+    priced.put(priced.charge(**given))
+    [charge] = priced.charges
+    assert charge.properties == given["properties"]
+    assert priced.refuses_put(item(charge, billable_metric_id=priced.storage)) == {
+        key: ["not_supported_yet"]
+    }
+
+
+def test_a_percentage_of_a_sum_without_those_is_priced() -> None:
+    priced = Priced()
+    empty = dict.fromkeys(NEEDING) | {"free_units_per_total_aggregation": "0"}
+    properties = {"rate": "1.5", "fixed_amount": "0.2", **empty}
+    priced.put(
+        priced.charge(
+            charge_model="percentage", billable_metric_id=priced.storage, properties=properties
+        )
+    )
+    assert priced.charges[0].properties == properties
+
+
+@pytest.mark.parametrize(("model", "key"), [("percentage", "rate"), ("graduated_percentage", "")])
+def test_a_percentage_of_the_latest_value_is_refused(model: str, key: str) -> None:
+    """The metric is put into the state by hand: no request makes one of this type yet."""
+    priced = Priced()
+    state = priced.catalog.folded
+    metric = next(iter(state.metrics.values()))
+    latest = msgspec.structs.replace(metric, aggregation_type="latest_agg", field_name="gb")
+    priced.catalog.see(BillableMetricUpdated(metric=latest, previous_code=latest.code))
+    properties = {key: "5"} if key else {}
+    given = {"charge_model": model, "billable_metric_id": str(latest.id), "properties": properties}
+    assert priced.refuses(**given) == {"properties": ["invalid_value"]}
+    assert priced.refuses(**given, pay_in_advance=True) == {
+        "properties": ["invalid_value"],
+        "pay_in_advance": ["invalid_aggregation_type_or_charge_model"],
+    }
 
 
 def test_terms_of_an_attached_plan_are_ignored_and_prices_are_not() -> None:
@@ -273,6 +397,7 @@ def test_terms_of_an_attached_plan_are_ignored_and_prices_are_not() -> None:
         a.billable_metric_id,
         "standard",
     )
+    assert after.min_amount_cents == 0
     assert (after.properties, after.tax_ids) == ({"amount": "2"}, (priced.tax.id,))
     assert priced.refuses_put(item(after, filters=[{"values": {}}])) == {
         "filters": ["not_supported_yet"]

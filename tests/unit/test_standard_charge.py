@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lago_engine.domain.rating.charge_models.model import Rated, Usage
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS, UNBUILT_CHARGE_MODELS
 from lago_engine.domain.rating.charge_models.standard import STANDARD, rate_standard
 
@@ -15,13 +16,17 @@ numbers = st.decimals(
 )
 
 
+def rate(units: Decimal, price: str) -> Rated:
+    usage = Usage(units=units, events_count=1, aggregation_type="sum_agg")
+    return rate_standard(usage, {"amount": price})
+
+
 @pytest.mark.parametrize(
     ("units", "price", "amount", "unit_amount"),
     [
         ("12.345", "0.07", "0.86415", "0.07"),
         ("3", "0.005", "0.015", "0.005"),
         ("0", "5", "0", "0"),
-        ("-2", "1.5", "-3", "1.5"),
         ("1000", "1e-3", "1", "0.001"),
         ("4", "0", "0", "0"),
         ("99999999999999999999.999999", "0.333333333333333", None, "0.333333333333333"),
@@ -30,7 +35,7 @@ numbers = st.decimals(
 def test_every_unit_costs_the_same(
     units: str, price: str, amount: str | None, unit_amount: str
 ) -> None:
-    rated = rate_standard(Decimal(units), {"amount": price})
+    rated = rate(Decimal(units), price)
     expected = Fraction(units) * Fraction(price) if amount is None else Fraction(amount)
     assert Fraction(rated.amount) == expected
     assert rated.unit_amount == Decimal(unit_amount)
@@ -41,9 +46,8 @@ def test_every_unit_costs_the_same(
 def test_the_amount_is_exact_and_more_units_never_cost_less(
     units: Decimal, more: Decimal, price: Decimal
 ) -> None:
-    properties = {"amount": str(price)}
-    low = rate_standard(units, properties).amount
-    high = rate_standard(max(units, more), properties).amount
+    low = rate(units, str(price)).amount
+    high = rate(max(units, more), str(price)).amount
     assert Fraction(low) == Fraction(units) * Fraction(price)
     assert high >= low
 
@@ -60,8 +64,15 @@ def test_anything_else_is_no_amount(amount: object) -> None:
     assert STANDARD.problems({"amount": amount}) == ["invalid_amount"]
 
 
-def test_defaults_are_valid_and_hold_only_stored_keys() -> None:
-    for model in CHARGE_MODELS.values():
-        assert model.problems(model.defaults) == []
-        assert set(model.defaults) <= set(model.keys)
-    assert not CHARGE_MODELS.keys() & UNBUILT_CHARGE_MODELS
+@pytest.mark.parametrize("name", CHARGE_MODELS)
+def test_defaults_are_valid_hold_only_stored_keys_and_cost_nothing(name: str) -> None:
+    model = CHARGE_MODELS[name]
+    usage = Usage(units=Decimal("12.5"), events_count=3, aggregation_type="sum_agg")
+    assert model.problems(model.defaults) == []
+    assert set(model.defaults) <= set(model.keys)
+    assert not model.needs_values(model.defaults, "sum_agg")
+    assert model.rate(usage, model.defaults).amount == 0
+
+
+def test_a_model_is_built_or_refused() -> None:
+    assert not CHARGE_MODELS.keys() & UNBUILT_CHARGE_MODELS.keys()

@@ -15,7 +15,6 @@ _IN_ADVANCE_AGGREGATIONS: Final = frozenset(
     {"count_agg", "sum_agg", "unique_count_agg", "custom_agg"}
 )
 _PRESENTATION_KEYS_MAX: Final = 2
-_PRESENTATION_MEMBERS: Final = frozenset({"value", "options"})
 
 
 def read_charge_model(checker: Checker, metric: BillableMetric | None) -> Any:
@@ -84,42 +83,44 @@ def check_payment_terms(
 
 def _check_group_keys(checker: Checker, properties: Mapping[str, Any]) -> None:
     for key in ("pricing_group_keys", "grouped_by"):
-        names = _array(checker, properties.get(key))
-        if any(not isinstance(name, str) or not name.strip() for name in names):
+        names = [name for name in _array(checker, properties.get(key)) if name != ""]
+        if not all(_is_name(name) for name in names):
             checker.fail("properties", "invalid_type")
         elif names:
             checker.fail(key, NOT_SUPPORTED_YET)
     items = _array(checker, properties.get("presentation_group_keys"))
-    if items and _check_presentation_keys(checker, items):
+    problems = _presentation_problems(items)
+    for code in problems:
+        checker.fail("properties", code)
+    if items and not problems:
         checker.fail("presentation_group_keys", NOT_SUPPORTED_YET)
 
 
-def _array(checker: Checker, value: Any) -> list[Any]:
-    """The items of an array that are not empty strings; none for null."""
+def _array(checker: Checker, value: Any) -> Sequence[Any]:
     if value is not None and not isinstance(value, list):
         checker.fail("properties", "invalid_type")
-        return []
-    return [item for item in value or () if item != ""]
+        return ()
+    return value or ()
 
 
-def _check_presentation_keys(checker: Checker, items: Sequence[Any]) -> bool:
+def _presentation_problems(items: Sequence[Any]) -> list[str]:
     if not all(_is_presentation_key(item) for item in items):
-        checker.fail("properties", "invalid_type")
-        return False
-    names = [item["value"] for item in items]
-    if len(names) > _PRESENTATION_KEYS_MAX:
-        checker.fail("properties", "too_many_keys")
-    if len(set(names)) != len(names):
-        checker.fail("properties", "value_is_duplicated")
-    return len(names) <= _PRESENTATION_KEYS_MAX and len(set(names)) == len(names)
+        return ["invalid_type"]
+    names = {item["value"] for item in items}
+    problems = ["too_many_keys"] if len(items) > _PRESENTATION_KEYS_MAX else []
+    return problems + (["value_is_duplicated"] if len(names) != len(items) else [])
 
 
 def _is_presentation_key(item: Any) -> bool:
-    if not isinstance(item, Mapping) or not set(item) <= _PRESENTATION_MEMBERS:
+    if not isinstance(item, Mapping) or not set(item) <= {"value", "options"}:
         return False
-    name, options = item.get("value"), item.get("options", {})
-    if not isinstance(name, str) or not name.strip() or not isinstance(options, Mapping):
+    options = item.get("options", {})
+    if not _is_name(item.get("value")) or not isinstance(options, Mapping):
         return False
     return set(options) <= {"display_in_invoice"} and all(
         isinstance(shown, bool) for shown in options.values()
     )
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())

@@ -22,6 +22,7 @@ from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
 from lago_engine.domain.validation import ALREADY_EXISTS, INVALID, Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
+
 def require_charge_list(items: Sequence[Any], state: OrganizationState) -> None:
     """Refuses items that are not objects, and metrics that do not exist, before anything else.
 
@@ -119,11 +120,10 @@ def _update(
     changes = {} if attached else _changed_terms(checker, state, charge, codes)
     model = changes.get("charge_model", charge.charge_model)
     metric = state.metrics_by_id[changes.get("billable_metric_id", charge.billable_metric_id)]
-    given = item.get("properties", "")
-    if given is None or isinstance(given, Mapping) or model != charge.charge_model:
-        # The properties of another model say nothing, so a new model starts from its own.
+    # The properties of another model say nothing, so without new ones it starts from its defaults.
+    if _names_properties(item) or model != charge.charge_model:
         changes["properties"] = read_properties(checker, model, metric)
-    elif model is not None and metric.id != charge.billable_metric_id:
+    elif metric.id != charge.billable_metric_id:
         check_properties(checker, CHARGE_MODELS[model], metric, charge.properties)
     changes |= checker.read_present({"invoice_display_name": Checker.text})
     _refuse_unbuilt_parts(checker)
@@ -131,6 +131,12 @@ def _update(
     if (tax_codes := checker.array("tax_codes")) is not None:
         changes["tax_ids"] = find_tax_ids(state, tax_codes)
     return msgspec.structs.replace(charge, **changes)
+
+
+def _names_properties(item: Mapping[str, Any]) -> bool:
+    return "properties" in item and (
+        item["properties"] is None or isinstance(item["properties"], Mapping)
+    )
 
 
 def _changed_terms(
@@ -167,7 +173,7 @@ def _new_code(checker: Checker, metric: BillableMetric | None, codes: set[str]) 
         return _unique(checker, code, codes)
     if metric is None or metric.code not in codes:
         return "" if metric is None else metric.code
-    numbered = re.compile(re.escape(metric.code) + "_([0-9]+)")
+    numbered = re.compile(re.escape(metric.code) + "_([0-9]{1,18})")
     numbers = [int(match[1]) for taken in codes if (match := numbered.fullmatch(taken))]
     return f"{metric.code}_{max(numbers, default=1) + 1}"
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.domain import ids
-from lago_engine.domain.catalog.entities import Charge, Plan
+from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.decision import UsageReader
 from lago_engine.domain.customer.profile import CustomerProfile
@@ -25,6 +25,7 @@ from lago_engine.domain.invoicing.dates import InvoiceDates
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoiceLink
 from lago_engine.domain.invoicing.numbering import draft_number
 from lago_engine.domain.invoicing.taxes import tax_fee, tax_invoice
+from lago_engine.domain.invoicing.true_up import charge_floor, with_true_up
 from lago_engine.domain.money import to_major
 from lago_engine.domain.proration import (
     BaseFeeDueInput,
@@ -32,7 +33,7 @@ from lago_engine.domain.proration import (
     base_fee,
     base_fee_due,
 )
-from lago_engine.domain.rating.charge_fees import rate_charge
+from lago_engine.domain.rating.charge_fees import RatedCharge, rate_charge
 
 
 class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,13 +152,14 @@ def _charge_fees(
     link: InvoiceLink,
     usage: UsageReader,
 ) -> Iterator[tuple[Fee, Charge]]:
-    """A fee per charge that has usage in the link's usage window; a starting invoice bills none."""
+    """Fees of the charges for the link's usage window; a starting invoice bills none."""
     start, end = link.charges_from_datetime, link.charges_to_datetime
     if link.invoicing_reason == "subscription_starting" or start is None or end is None:
         return
     if start >= end or not plan.charges:
         return
     windows = usage(subscription.id, start, end)
+    subject = period_subject(subscription, plan, given.profile, given.organization.organization)
     for charge in plan.charges:
         metric = given.organization.metrics_by_id[charge.billable_metric_id]
         used = windows[charge.id]
@@ -168,29 +170,40 @@ def _charge_fees(
             events_count=used.events_count,
             currency=plan.amount_currency,
         )
-        if rated.is_empty:
-            continue
-        fee = Fee(
-            id=ids.derive(given.invoice_id, "fee", "charge", subscription.id, charge.id),
-            fee_type="charge",
-            subscription_id=subscription.id,
-            external_subscription_id=subscription.external_id,
-            item_id=metric.id,
-            item_type="BillableMetric",
-            item_code=metric.code,
-            item_name=metric.name,
-            item_description=metric.description,
-            invoice_display_name=charge.invoice_display_name or metric.name,
-            amount_cents=rated.amount_cents,
-            precise_amount_cents=rated.precise_amount_cents,
-            units=rated.units,
-            unit_amount_cents=rated.unit_amount_cents,
-            precise_unit_amount=rated.precise_unit_amount,
-            amount_details=rated.amount_details,
-            pay_in_advance=False,
-            from_datetime=start,
-            to_datetime=end,
-            charge_id=charge.id,
-            events_count=rated.events_count,
-        )
-        yield fee, charge
+        fee = _charge_fee(given, subscription, charge, metric, rated, (start, end))
+        floor = charge_floor(charge.min_amount_cents, subject, link, (start, end))
+        for kept in with_true_up([fee], floor, plan.amount_currency):
+            yield kept, charge
+
+
+def _charge_fee(
+    given: InvoiceInput,
+    subscription: Subscription,
+    charge: Charge,
+    metric: BillableMetric,
+    rated: RatedCharge,
+    window: tuple[datetime, datetime],
+) -> Fee:
+    return Fee(
+        id=ids.derive(given.invoice_id, "fee", "charge", subscription.id, charge.id),
+        fee_type="charge",
+        subscription_id=subscription.id,
+        external_subscription_id=subscription.external_id,
+        item_id=metric.id,
+        item_type="BillableMetric",
+        item_code=metric.code,
+        item_name=metric.name,
+        item_description=metric.description,
+        invoice_display_name=charge.invoice_display_name or metric.name,
+        amount_cents=rated.amount_cents,
+        precise_amount_cents=rated.precise_amount_cents,
+        units=rated.units,
+        unit_amount_cents=rated.unit_amount_cents,
+        precise_unit_amount=rated.precise_unit_amount,
+        amount_details=rated.amount_details,
+        pay_in_advance=False,
+        from_datetime=window[0],
+        to_datetime=window[1],
+        charge_id=charge.id,
+        events_count=rated.events_count,
+    )

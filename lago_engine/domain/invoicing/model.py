@@ -38,7 +38,11 @@ class AppliedTax(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fee(msgspec.Struct, frozen=True, kw_only=True):
-    """An amount with its reasons. `fee_type` decides what `item_*` names."""
+    """An amount with its reasons. `fee_type` decides what `item_*` names.
+
+    true_up_parent_fee_id: set on the fee that raises a charge to its minimum, to the fee that it stands
+    beside; true_up_fee_id is the way back (charges.md §12).
+    """
 
     id: UUID
     fee_type: Literal["subscription", "charge"]
@@ -66,6 +70,8 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     precise_taxes_amount_cents: Decimal = Decimal(0)
     taxes_rate: Decimal = Decimal(0)
     precise_coupons_amount_cents: Decimal = Decimal(0)
+    true_up_fee_id: UUID | None = None
+    true_up_parent_fee_id: UUID | None = None
 
 
 class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,11 +31,6 @@ class RatedCharge(msgspec.Struct, frozen=True, kw_only=True):
     precise_unit_amount: Decimal
     amount_details: Mapping[str, Any]
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no fee is kept for it (charges.md §6)."""
-        return self.units == 0 and self.amount_cents == 0 and self.events_count == 0
-
 
 _NOTHING: Final = Rated(amount=Decimal(0), unit_amount=Decimal(0))
 
@@ -63,7 +58,5 @@ def rate_charge(
 
 
 def _price(charge: Charge, metric: BillableMetric, units: Decimal, events_count: int) -> Rated:
-    usage = Usage(
-        units=units, events_count=events_count, aggregation_type=metric.aggregation_type
-    )
+    usage = Usage(units=units, events_count=events_count, aggregation_type=metric.aggregation_type)
     return CHARGE_MODELS[charge.charge_model].rate(usage, charge.properties)

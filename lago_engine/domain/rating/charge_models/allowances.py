@@ -43,7 +43,9 @@ def free_part(usage: Usage, *, free_events: int, free_units: Decimal) -> Free:
         return _of_count(int(floor_to(usage.units)), free_events, free_units)
     if usage.aggregation_type == "sum_agg":
         assert usage.values is not None, "allowances on a sum need the value of each event"
-        return _of_sum(_running_totals(usage.values, free_events, free_units), free_events, free_units)
+        return _of_sum(
+            _running_totals(usage.values, free_events, free_units), free_events, free_units
+        )
     return Free(_ZERO, free_events)
 
 
@@ -82,9 +84,7 @@ def _least_given(free_events: int, below: int) -> int:
     return min((count for count in (free_events, below) if count), default=0)
 
 
-def paid_values(
-    events: Iterable[Run], *, free_events: int, free_units: Decimal
-) -> list[Run]:
+def paid_values(events: Iterable[Run], *, free_events: int, free_units: Decimal) -> list[Run]:
     """What each event that is not free has to pay for; the one that ends `free_units` pays its rest.
 
     With both allowances only `free_units` counts. An event that ends it exactly pays for 0 units.

@@ -112,9 +112,10 @@ def _problems(properties: Mapping[str, Any]) -> list[str]:
         for key, (is_valid, code) in _OPTIONAL.items()
         if properties.get(key) is not None and not is_valid(properties[key])
     ]
-    low, high = (properties.get(key) for key in _BOUNDS)
-    if is_amount(low) and is_amount(high) and parse_decimal(high) < parse_decimal(low):
-        problems.append("per_transaction_max_lower_than_per_transaction_min")
+    bounds = [properties.get(key) for key in _BOUNDS]
+    if all(map(is_amount, bounds)):
+        low, high = (parse_decimal(str(bound)) for bound in bounds)
+        problems += ["per_transaction_max_lower_than_per_transaction_min"] if high < low else []
     return problems
 
 

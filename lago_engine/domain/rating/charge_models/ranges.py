@@ -48,7 +48,8 @@ def range_problems(
 
 
 def _is_bounded(item: Range, begins: Sequence[int], *, last: bool) -> bool:
-    start, end = item.get("from_value"), item.get("to_value")
+    start: Any = item.get("from_value")
+    end = item.get("to_value")
     if not is_whole(start, at_least=0) or start not in begins:
         return False
     return end is None if last else is_whole(end, at_least=start + 1)

@@ -1,0 +1,77 @@
+"""The minimum of a charge and the fee that makes up what its usage falls short of (charges.md §12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from lago_engine.domain import ids
+from lago_engine.domain.decimals import CONTEXT, quantize_to
+from lago_engine.domain.invoicing.model import Fee, InvoiceLink
+from lago_engine.domain.money import PRECISE_PLACES, minor_units
+from lago_engine.domain.periods import PeriodSubject, ended
+from lago_engine.domain.proration import Prorated, days_between, prorate
+
+
+def charge_floor(
+    min_amount_cents: int,
+    subject: PeriodSubject,
+    link: InvoiceLink,
+    window: tuple[datetime, datetime],
+) -> Prorated:
+    """The minimum for the days of the usage window out of its whole period, in the link's time zone."""
+    subject = replace(subject, timezone=link.timezone)
+    start, end = window
+    days = days_between(start, end, subject.tz)
+    if ended(subject, link.timestamp) and subject.successor == "upgrade":
+        # The day of the change is paid to the new plan.
+        days = max(days - 1, 0)
+    # After a change of time zone a window begins before its period does; it never ends after it.
+    return prorate(min_amount_cents, days, subject.charges_grid.length(subject.local_date(end)))
+
+
+def with_true_up(fees: Sequence[Fee], floor: Prorated, currency: str) -> Iterator[Fee]:
+    """The fees of one charge that an invoice keeps, and after the first one the fee up to `floor`.
+
+    fees: the first one is that of the default bucket.
+    """
+    parent, *others = fees
+    true_up = _true_up(parent, fees, floor, currency)
+    if true_up is not None:
+        yield replace(parent, true_up_fee_id=true_up.id)
+        yield true_up
+    elif not _is_empty(parent):
+        yield parent
+    yield from (fee for fee in others if not _is_empty(fee))
+
+
+def _is_empty(fee: Fee) -> bool:
+    """Whether no fee is kept for it (charges.md §6)."""
+    return fee.units == 0 and fee.amount_cents == 0 and fee.events_count == 0
+
+
+def _true_up(parent: Fee, fees: Sequence[Fee], floor: Prorated, currency: str) -> Fee | None:
+    billed = sum(fee.amount_cents for fee in fees)
+    # A floor that is not whole is further from the next whole number than its 15 decimals can tell.
+    if billed >= floor.precise_amount_cents:
+        return None
+    # `billed` is whole, so the rounded floor gives the rounded difference.
+    missing = floor.amount_cents - billed
+    precise = floor.precise_amount_cents
+    for fee in fees:
+        precise = CONTEXT.subtract(precise, fee.precise_amount_cents)
+    unit_amount = CONTEXT.divide(precise, Decimal(minor_units(currency)))
+    return replace(
+        parent,
+        id=ids.derive(parent.id, "true_up"),
+        amount_cents=missing,
+        precise_amount_cents=precise,
+        units=Decimal(1),
+        unit_amount_cents=missing,
+        precise_unit_amount=quantize_to(unit_amount, PRECISE_PLACES),
+        events_count=0,
+        true_up_parent_fee_id=parent.id,
+    )
