@@ -59,7 +59,9 @@ async def measure(folder: Path) -> AsyncIterator[Result]:
     source = EventSource("floor")
     async with servers.floor() as server:
         floors = {shape.name: await _rounds(server.target, shape, source) for shape in SHAPES}
-        alone = await send(server.target, _requests(server.target, SINGLE, source, SINGLES_ALONE), 1)
+        alone = await send(
+            server.target, _requests(server.target, SINGLE, source, SINGLES_ALONE), 1
+        )
     data = await servers.make_world(folder, SUBSCRIPTIONS)
     source = EventSource("fast")
     async with servers.engine(data) as server:

@@ -18,9 +18,9 @@ from benchmarks.load import HOST, PREFIX, Round, Target, send, trickle
 from benchmarks.report import Result
 from benchmarks.world import ORGANIZATION_ID
 from lago_engine.scheduling.scheduler import CHUNK
+from lago_engine.store.base import SqlStore
 from lago_engine.store.documents import DocumentChange
 from lago_engine.store.open import open_store
-from lago_engine.store.base import SqlStore
 from lago_engine.store.port import CommitBatch, StoredEvent
 
 CUSTOMERS: Final = 1_000

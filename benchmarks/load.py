@@ -130,16 +130,12 @@ async def _connect(
     loop = asyncio.get_running_loop()
     opened = []
     for _ in range(count):
-        made = await loop.create_connection(
-            lambda: Connection(round_, answered), HOST, target.port
-        )
+        made = await loop.create_connection(lambda: Connection(round_, answered), HOST, target.port)
         opened.append(made[1])
     return opened
 
 
-async def send(
-    target: Target, requests: Sequence[bytes], connections: int = CONNECTIONS
-) -> Round:
+async def send(target: Target, requests: Sequence[bytes], connections: int = CONNECTIONS) -> Round:
     """Send all requests as fast as the answers come; each connection has one under way."""
     round_, waiting = Round(), iter(requests)
     finished = asyncio.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -13,11 +13,11 @@ import click
 import uvloop
 from rich.console import Console
 
-if __name__ == "__main__":
+if not __package__:
     # Run as a script, the folder of this file is on the path instead of the one above it.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import ingest, invoices, replay, usage
+from benchmarks import ingest, invoices, replay, segments, usage
 from benchmarks.report import Result, describe_machine, save, show
 
 PARTS: Final[Mapping[str, Callable[[Path], AsyncIterator[Result]]]] = {
@@ -25,6 +25,7 @@ PARTS: Final[Mapping[str, Callable[[Path], AsyncIterator[Result]]]] = {
     "replay": replay.measure,
     "invoices": invoices.measure,
     "usage": usage.measure,
+    "segments": segments.measure,
 }
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 
@@ -41,7 +42,11 @@ async def _measure(names: tuple[str, ...], folder: Path, console: Console) -> li
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-@click.option("--directory", type=click.Path(path_type=Path), help="Where data is written: the disk to measure.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    help="Where data is written: the disk to measure.",
+)
 def main(parts: tuple[str, ...], directory: Path | None) -> None:
     """Measure PARTS (all when none is named)."""
     console = Console()

@@ -36,8 +36,7 @@ async def measure(folder: Path) -> AsyncIterator[Result]:
 def _requests(target: Target, count: int) -> list[bytes]:
     numbers = [number * SPREAD % CUSTOMERS for number in range(count)]
     return target.get(
-        f"/customers/{external_id(number)}/current_usage"
-        f"?external_subscription_id=sub_{number:05d}"
+        f"/customers/{external_id(number)}/current_usage?external_subscription_id=sub_{number:05d}"
         for number in numbers
     )
 

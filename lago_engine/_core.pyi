@@ -7,7 +7,7 @@ ValueError or RuntimeError: a programmer's mistake. Stored bytes that are not wh
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, final
+from typing import Final, Literal, TypeAlias, final
 
 __all__ = [
     "BUILD_PROFILE",
@@ -22,6 +22,13 @@ __all__ = [
 BUILD_PROFILE: Final[Literal["release", "dev"]]
 USAGE_TOPIC: Final[str]
 """Topic of a packed usage record in its stream's hash chain: `usage_recorded.v1`."""
+
+# (filter_id, (key, values) pairs, pricing group keys)
+_FilterSpec: TypeAlias = tuple[bytes, Sequence[tuple[str, Sequence[str]]], Sequence[str]]
+# (charge_id, metric_code, aggregation_type, field_name, recurring, pricing group keys, filters in order)
+_ChargeSpec: TypeAlias = tuple[bytes, str, str, str | None, bool, Sequence[str], Sequence[_FilterSpec]]
+# (charge_id, filter_id, group, units, events_count, total_aggregated_units if it is not the units)
+_UsageRow: TypeAlias = tuple[bytes, bytes | None, tuple[str | None, ...], str, int, str | None]
 
 @final
 class Ingest:
@@ -102,10 +109,12 @@ class Core:
         """The sealed batch was not stored: it leaves no trace."""
 
     # Registry, fed by the events of plans and subscriptions.
-    def put_plan(self, plan_key: bytes, charges: Sequence[tuple[bytes, str, str, str | None]]) -> None:
-        """Register one plan version; immutable. charges: (charge_id, metric_code, aggregation_type, field_name).
+    def put_plan(self, plan_key: bytes, charges: Sequence[_ChargeSpec]) -> None:
+        """Register one plan version; immutable.
 
-        aggregation_type: `count_agg` or `sum_agg` (needs field_name); another raises ValueError.
+        aggregation_type: count_agg, or sum_agg, max_agg, latest_agg, unique_count_agg, weighted_sum_agg, which need a
+        field_name; recurring: sum, unique count and weighted sum only. A filter has at least one key, and values for
+        each; "all values" is expanded. Anything else raises ValueError.
         """
     def put_subscription(
         self,
@@ -139,11 +148,20 @@ class Core:
     def close_window(self, subscription_id: bytes, from_us: int, to_us: int) -> None:
         """Forget a window; unknown ones are fine."""
     def read_window(
-        self, subscription_id: bytes, from_us: int, to_us: int
-    ) -> list[tuple[bytes, str, int]] | None:
-        """(charge_id, units, events_count) per charge in plan order; None = not registered or not complete.
+        self,
+        subscription_id: bytes,
+        from_us: int,
+        to_us: int,
+        period: tuple[int, int] | None = None,
+        levels: Sequence[tuple[bytes, bytes | None, Sequence[str | None], str]] = ...,
+    ) -> list[_UsageRow] | None:
+        """Totals per charge, filter and group; None = not registered or not complete.
 
-        units: plain decimal, no exponent, no trailing zeros.
+        Plan order; filters in order, the default bucket (None) last; groups by text, null last, or one group of nulls
+        when there is none yet. units, total_aggregated_units: plain decimals, no exponent, no trailing zeros.
+        period: (last instant in µs, days of the full period), needed by weighted sums (ValueError).
+        levels: (charge_id, filter_id, group, level at the beginning) of recurring weighted sums; where none is given
+        it is the sum of all earlier values.
         """
 
     # Recovery: feed the log in order.
@@ -164,7 +182,7 @@ class Core:
     def all_segments(self) -> int:
         """How many segments are committed; their numbers are 1 … this."""
     def stats(self) -> dict[str, int]:
-        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, windows, subscriptions, streams."""
+        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, windows, window_bytes (about), subscriptions, streams."""
     @property
     def staged_bytes(self) -> int:
         """Bytes of usage waiting for their commit, the sealed batch included; for back-pressure."""

@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry
 
-from lago_engine.actors.partition import Committed, Limits, Partition
+from lago_engine.actors.partition import COMMANDS_PER_TICK, Committed, Limits, Partition
 from lago_engine.actors.recovery import Progress, Recovered, recover, save_snapshot
 from lago_engine.api.settings import ApiSettings
 from lago_engine.clock import Clock
@@ -39,6 +39,9 @@ from lago_engine.webhooks.outbox import WebhookOutbox
 from lago_engine.webhooks.signing import JwtSigner, WebhookSigner, generate_private_key_pem
 
 log = structlog.get_logger(__name__)
+
+CUSTOMERS_RESIDENT_MIN: Final = 2 * COMMANDS_PER_TICK
+"""A tick needs the customers of its commands in memory all at once."""
 
 CHECKPOINT_EVERY_S: Final = 5.0
 PURGE_EVERY_US: Final = 24 * 3600 * 1_000_000
@@ -118,7 +121,7 @@ async def open_engine(
             fingerprint_secret(opened_store),
             snapshot_folder(settings),
             batch_max=settings.events_batch_max,
-            customers_max=settings.customers_resident_max,
+            customers_max=max(settings.customers_resident_max, CUSTOMERS_RESIDENT_MIN),
             progress=progress,
         )
         partition = _partition(settings, clock, opened_store, codec, recovered)
@@ -187,7 +190,6 @@ def _partition(
         limits=Limits(
             commands_waiting=settings.commands_waiting_max,
             staged_bytes=settings.staged_bytes_max,
-            customers_resident=settings.customers_resident_max,
         ),
     )
 
@@ -269,9 +271,14 @@ async def _snapshots(settings: Settings, partition: Partition, recovered: Recove
 
 def _save(settings: Settings, partition: Partition, recovered: Recovered) -> None:
     """Write what memory holds now; no commit may be under way."""
-    last = partition.store.last_commit()
-    if last is None:
-        return
-    recovered.seq, _, recovered.position = last
-    path = save_snapshot(snapshot_folder(settings), recovered)
-    log.info("snapshot_saved", path=str(path), commit=recovered.seq)
+    try:
+        last = partition.store.last_commit()
+        if last is None:
+            return
+        recovered.seq, _, recovered.position = last
+        path = save_snapshot(snapshot_folder(settings), recovered)
+    except (OSError, UnavailableError) as error:
+        # Without it the next start reads more of the log, nothing else.
+        log.warning("snapshot_not_saved", error=str(error))
+    else:
+        log.info("snapshot_saved", path=str(path), commit=recovered.seq)

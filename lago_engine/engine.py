@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from lago_engine.actors.mailbox import Command
 from lago_engine.actors.partition import Committed, IngestAnswer, Partition
@@ -24,12 +25,14 @@ from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
 from lago_engine.domain.rating.current_usage import current_usage
-from lago_engine.errors import BadRequest, NotAllowed, NotFound
+from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
 from lago_engine.scheduling.scheduler import Scheduler
 from lago_engine.store.documents import Filter, Query
 from lago_engine.store.port import Store
+
+log = structlog.get_logger(__name__)
 
 REACTOR_CURSOR: Final = "reactor:payments"
 CURSOR_EVERY_S: Final = 1.0
@@ -128,7 +131,10 @@ class Engine:
                 saved = cursor
 
     def _put_cursor(self, cursor: int) -> None:
-        self.store.meta_put(REACTOR_CURSOR, str(cursor).encode())
+        try:
+            self.store.meta_put(REACTOR_CURSOR, str(cursor).encode())
+        except UnavailableError as error:  # The one saved before costs look-ups, nothing else.
+            log.warning("cursor_not_saved", error=str(error))
 
     # --- keys and clocks -----------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: where clients reach the server, for links and webhook signatures.
     events_batch_max: most events of one batch body. body_bytes_max: longest request body.
     commands_waiting_max, staged_bytes_max: what may wait for a commit before clients get 429.
-    customers_resident_max: customers kept in memory.
+    customers_resident_max: customers kept in memory, at least two ticks' worth (1,000).
     snapshot_every_s: how often memory is saved so that a restart reads less of the log; 0: only at the end.
     webhook_timeout_s, webhook_attempts_max: deliveries. provider_timeout_s: calls to payment providers.
     sync_delay_s: added to every commit, to measure as if the disk were slower.

@@ -99,7 +99,10 @@ class Shop:
     """
 
     def __init__(
-        self, opened: Opened, organization_id: UUID = ORGANIZATION_ID, clock: ManualClock | None = None
+        self,
+        opened: Opened,
+        organization_id: UUID = ORGANIZATION_ID,
+        clock: ManualClock | None = None,
     ) -> None:
         self.engine = opened.engine
         self.opened = opened
@@ -159,7 +162,9 @@ class Shop:
     async def order(self, kind: type[c.CustomerCommand], customer: str, **members: Any) -> Any:
         """A customer command."""
         customer_id = ids.customer_id(self.id, customer)
-        return await self._execute(kind(organization_id=self.id, customer_id=customer_id, **members))
+        return await self._execute(
+            kind(organization_id=self.id, customer_id=customer_id, **members)
+        )
 
     async def metric(self, code: str, field: str | None = None, **fields: Any) -> Shop:
         """A metric that counts, or sums `field`."""

@@ -66,11 +66,10 @@ CLOSING = (AdvanceTime, FinalizeInvoice, TerminateSubscription)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of what may wait or stay in memory."""
+    """Bounds of what may wait for a commit."""
 
     commands_waiting: int = 20_000
     staged_bytes: int = 64 * 1024 * 1024
-    customers_resident: int = 100_000
 
 
 class IngestAnswer(msgspec.Struct, frozen=True):
@@ -272,7 +271,8 @@ class Partition:
         except BaseException as error:
             self.fail(error)
             log.critical("partition_failed", error=repr(error))
-            raise
+            if not isinstance(error, Exception):
+                raise
         finally:
             self._refuse_everything()
 

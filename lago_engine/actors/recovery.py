@@ -46,6 +46,7 @@ class EngineSnapshot(msgspec.Struct, frozen=True):
 
     schema: str
     seq: int
+    hash: bytes
     position: int
     organizations: tuple[OrganizationState, ...]
     subscriptions: tuple[Entry, ...]
@@ -78,6 +79,7 @@ def save_snapshot(folder: Path, recovered: Recovered) -> Path:
     snapshot = EngineSnapshot(
         schema=_SCHEMA,
         seq=recovered.seq,
+        hash=recovered.meter.commit_head[1],
         position=recovered.position,
         organizations=tuple(recovered.residents.organizations.values()),
         subscriptions=recovered.directory.entries(),
@@ -110,7 +112,8 @@ def _load_snapshot(folder: Path, store: Store) -> EngineSnapshot | None:
         log.warning("snapshot_unusable", reason="other version", path=str(path))
         return None
     commit = next(iter(store.commits(snapshot.seq - 1, 1)), None)
-    if commit is None or commit.seq != snapshot.seq or commit.last_position != snapshot.position:
+    stands_for = snapshot.seq, snapshot.hash, snapshot.position
+    if commit is None or (commit.seq, commit.hash, commit.last_position) != stands_for:
         log.warning("snapshot_unusable", reason="not of this log", path=str(path))
         return None
     return snapshot

@@ -88,9 +88,7 @@ class Tentative:
             name = command.organization_id, str(command.input.get("external_id")).strip()
             if name in self._external_ids:
                 return True
-        return (
-            command.customer_id in self._starting or command.organization_id in self._repriced
-        )
+        return command.customer_id in self._starting or command.organization_id in self._repriced
 
     def outbox_sequence(self, organization_id: UUID) -> int:
         """The number of the organization's last webhook."""

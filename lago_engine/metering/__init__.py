@@ -7,18 +7,29 @@
 from lago_engine._core import BUILD_PROFILE, USAGE_TOPIC, Ingest, Sealed
 from lago_engine.metering.meter import Meter, MeterStats
 from lago_engine.metering.reading import LogVerifier, scan_events
-from lago_engine.metering.registry import ChargeUsage, MeteredCharge, MeteredSubscription, Window
+from lago_engine.metering.registry import (
+    BucketUsage,
+    CarriedLevel,
+    MeteredCharge,
+    MeteredFilter,
+    MeteredSubscription,
+    Period,
+    Window,
+)
 
 __all__ = [
     "BUILD_PROFILE",
     "USAGE_TOPIC",
-    "ChargeUsage",
+    "BucketUsage",
+    "CarriedLevel",
     "Ingest",
     "LogVerifier",
     "Meter",
     "MeterStats",
     "MeteredCharge",
+    "MeteredFilter",
     "MeteredSubscription",
+    "Period",
     "Sealed",
     "Window",
     "scan_events",

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
 from lago_engine._core import Core, Ingest, Sealed
-from lago_engine.metering.registry import ChargeUsage, MeteredCharge, MeteredSubscription, Window
+from lago_engine.metering.registry import (
+    BucketUsage,
+    CarriedLevel,
+    MeteredCharge,
+    MeteredSubscription,
+    Period,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from lago_engine._core import _ChargeSpec
 
 
 class MeterStats(NamedTuple):
-    """Figures for metrics and health. duplicates: refused since the start of the process."""
+    """Figures for metrics and health.
+
+    duplicates: refused since the start of the process. window_bytes: memory of all totals, about; it grows with the
+    number of groups and of distinct values.
+    """
 
     events: int
     duplicates: int
@@ -20,6 +34,7 @@ class MeterStats(NamedTuple):
     staged_events: int
     fingerprints: int
     windows: int
+    window_bytes: int
     subscriptions: int
     streams: int
 
@@ -67,7 +82,7 @@ class Meter:
         """Register one plan version; it never changes."""
         self._core.put_plan(
             plan_key.bytes,
-            [(c.charge_id.bytes, c.metric_code, c.aggregation_type, c.field_name) for c in charges],
+            [_charge(charge) for charge in charges],
         )
 
     def put_subscription(self, subscription: MeteredSubscription) -> None:
@@ -100,15 +115,25 @@ class Meter:
         """Forget a window."""
         self._core.close_window(window.subscription_id.bytes, window.from_us, window.to_us)
 
-    def read_window(self, window: Window) -> list[ChargeUsage] | None:
-        """Totals per charge in plan order; None while the window is not registered or not complete."""
-        totals = self._core.read_window(window.subscription_id.bytes, window.from_us, window.to_us)
-        if totals is None:
-            return None
-        return [
-            ChargeUsage(UUID(bytes=charge), Decimal(units), count)
-            for charge, units, count in totals
-        ]
+    def read_window(
+        self,
+        window: Window,
+        period: Period | None = None,
+        carried_levels: Iterable[CarriedLevel] = (),
+    ) -> list[BucketUsage] | None:
+        """Totals in plan order, then filters in order with the default bucket last, then groups by text, null last.
+
+        None while the window is not registered or not complete. A bucket with group keys and without events has one
+        group of nulls. period: needed if the plan has a weighted sum (ValueError).
+        """
+        rows = self._core.read_window(
+            window.subscription_id.bytes,
+            window.from_us,
+            window.to_us,
+            period,
+            [_level(carried) for carried in carried_levels],
+        )
+        return None if rows is None else [_usage(*row) for row in rows]
 
     def apply_facts(self, entries: Iterable[tuple[UUID, int, bytes]]) -> None:
         """Recovery: (stream_id, version, hash) of stored facts, in log order."""
@@ -158,3 +183,42 @@ class Meter:
 
     def stats(self) -> MeterStats:
         return MeterStats(**self._core.stats())
+
+
+def _charge(charge: MeteredCharge) -> _ChargeSpec:
+    return (
+        charge.charge_id.bytes,
+        charge.metric_code,
+        charge.aggregation_type,
+        charge.field_name,
+        charge.recurring,
+        charge.pricing_group_keys,
+        [
+            (filter_.filter_id.bytes, list(filter_.values.items()), filter_.pricing_group_keys)
+            for filter_ in charge.filters
+        ],
+    )
+
+
+def _level(carried: CarriedLevel) -> tuple[bytes, bytes | None, Sequence[str | None], str]:
+    filter_id = None if carried.filter_id is None else carried.filter_id.bytes
+    return carried.charge_id.bytes, filter_id, carried.group, format(carried.level, "f")
+
+
+def _usage(
+    charge_id: bytes,
+    filter_id: bytes | None,
+    group: tuple[str | None, ...],
+    units: str,
+    events_count: int,
+    total: str | None,
+) -> BucketUsage:
+    exact = Decimal(units)
+    return BucketUsage(
+        UUID(bytes=charge_id),
+        None if filter_id is None else UUID(bytes=filter_id),
+        group,
+        exact,
+        events_count,
+        exact if total is None else Decimal(total),
+    )

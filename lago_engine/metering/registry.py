@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -9,16 +10,32 @@ from uuid import UUID
 import msgspec
 
 
+class MeteredFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge filter (charges.md §7): events whose property has one of the values, for every key.
+
+    values: never empty, "all values" already expanded. pricing_group_keys: the filter's own.
+    """
+
+    filter_id: UUID
+    values: Mapping[str, tuple[str, ...]]
+    pricing_group_keys: tuple[str, ...] = ()
+
+
 class MeteredCharge(msgspec.Struct, frozen=True, kw_only=True):
     """One charge of a plan version.
 
-    aggregation_type: `count_agg` or `sum_agg`; the latter needs `field_name`.
+    aggregation_type: `count_agg`, `sum_agg`, `max_agg`, `latest_agg`, `unique_count_agg`, `weighted_sum_agg`; all but
+    the first need `field_name`. recurring: sum, unique count and weighted sum only. filters: in order, the oldest of
+    identical ones first. pricing_group_keys: of the default bucket.
     """
 
     charge_id: UUID
     metric_code: str
     aggregation_type: str
     field_name: str | None = None
+    recurring: bool = False
+    pricing_group_keys: tuple[str, ...] = ()
+    filters: tuple[MeteredFilter, ...] = ()
 
 
 class MeteredSubscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +62,39 @@ class Window(NamedTuple):
     to_us: int
 
 
-class ChargeUsage(NamedTuple):
-    """Running totals of one charge; `units` is exact and normalized."""
+class Period(NamedTuple):
+    """What a weighted sum is the average of (metrics.md §6.6).
+
+    until_us: last instant of the window, inclusive; Rust rounds it up to the whole second. days: `charges_duration`,
+    the days of the full period, > 0.
+    """
+
+    until_us: int
+    days: int
+
+
+class CarriedLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """Level of a recurring weighted sum at the beginning of a window, for one charge, filter and group.
+
+    Without one the level is the sum of all values before the window (metrics.md §12).
+    """
 
     charge_id: UUID
+    level: Decimal
+    filter_id: UUID | None = None
+    group: tuple[str | None, ...] = ()
+
+
+class BucketUsage(msgspec.Struct, frozen=True):
+    """Running totals of one charge, charge filter and group; numbers are exact and normalized.
+
+    filter_id: None is the default bucket. group: one value per pricing group key, None if missing, null or empty.
+    total_aggregated_units: differs from `units` for weighted sums only.
+    """
+
+    charge_id: UUID
+    filter_id: UUID | None
+    group: tuple[str | None, ...]
     units: Decimal
     events_count: int
+    total_aggregated_units: Decimal

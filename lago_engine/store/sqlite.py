@@ -113,12 +113,15 @@ class SQLiteStore(SqlStore):
         """Move the WAL into the database file. Commits wait only when the WAL has grown large."""
         if self._closed or self.read_only:
             return
-        with closing(connect(self._path, read_only=True)) as conn:
-            conn.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
-            conn.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            if self._path.with_name(f"{FILE_NAME}-wal").stat().st_size > WAL_BYTES_MAX:
-                with self._write_lock:
-                    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            with closing(connect(self._path, read_only=True)) as conn:
+                conn.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
+                conn.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                if self._path.with_name(f"{FILE_NAME}-wal").stat().st_size > WAL_BYTES_MAX:
+                    with self._write_lock:
+                        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, OSError) as error:
+            raise _meaning(error) from error
 
     def close(self) -> None:
         with self._write_lock:

@@ -3,6 +3,7 @@
 use crate::event::{Problems, UsageEvent};
 use crate::id::{as_uuid8, push_uuid, Id};
 use crate::json::Text;
+use crate::property::Moment;
 use crate::staging::Accepted;
 use crate::timestamp;
 
@@ -81,6 +82,15 @@ pub struct Stamp {
     pub fingerprint: Id,
     pub timestamp_us: i64,
     pub received_at_us: i64,
+}
+
+impl Stamp {
+    pub fn moment(&self) -> Moment {
+        Moment {
+            timestamp_us: self.timestamp_us,
+            received_at_us: self.received_at_us,
+        }
+    }
 }
 
 /// The answer to accepted events, in the order sent.

@@ -15,7 +15,6 @@ use crate::dedup::Dedup;
 use crate::error::{CoreError, Result};
 use crate::event::UsageEvent;
 use crate::fingerprint::Fingerprinter;
-use crate::fold::Sample;
 use crate::id::{Id, IdMap};
 use crate::log::Log;
 use crate::registry::Registry;
@@ -266,16 +265,18 @@ impl Core {
         Ok(())
     }
 
-    pub fn stats(&self) -> Result<[(&'static str, u64); 8]> {
+    pub fn stats(&self) -> Result<[(&'static str, u64); 9]> {
         let state = self.lock()?;
         let staged_events = state.open.event_count() + state.in_commit.event_count();
+        let (windows, window_bytes) = state.registry.window_figures();
         Ok([
             ("events", state.log.usage_events),
             ("duplicates", state.duplicates),
             ("staged_bytes", state.staged_bytes() as u64),
             ("staged_events", staged_events as u64),
             ("fingerprints", state.dedup.count()),
-            ("windows", state.registry.window_count() as u64),
+            ("windows", windows as u64),
+            ("window_bytes", window_bytes as u64),
             ("subscriptions", state.registry.subscriptions.len() as u64),
             ("streams", state.log.stream_count() as u64),
         ])
@@ -319,17 +320,11 @@ impl State {
             self.log.add_segment(streams[group]);
         }
         self.dedup.commit(batch.dedup_keys())?;
-        for event in batch.foldable() {
-            let sample = Sample {
-                timestamp_us: event.timestamp_us,
-                properties: event.properties,
-            };
-            self.registry.fold(
-                event.external_key,
-                streams[event.group],
-                &event.code,
-                &sample,
-            )?;
+        let groups = sealed.usage_heads.iter().map(|(group, _)| *group);
+        for event in batch.foldable(groups) {
+            let stream = streams[event.group];
+            self.registry
+                .fold(event.external_key, stream, &event.code, &event.sample)?;
         }
         self.log.usage_events += batch.event_count() as u64;
         self.log.commit = sealed.commit;

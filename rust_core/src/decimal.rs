@@ -1,8 +1,12 @@
 //! Exact decimals: `mantissa × 10^-scale`. 38 digits without allocation, any number beyond.
 
+mod arithmetic;
+
 use std::fmt;
 
 use num_bigint::BigInt;
+
+pub use arithmetic::Rounding;
 
 /// Longest accepted number, digits as written.
 pub const DIGITS_MAX: usize = 1_000;
@@ -178,22 +182,6 @@ impl Decimal {
         Mantissa::Big(self.mantissa.to_big() * power_of_ten(places))
     }
 
-    /// Rounded half away from zero to at most `scale` fractional digits.
-    pub fn rounded(&self, scale: u32) -> Self {
-        if self.scale <= scale {
-            return self.clone();
-        }
-        let divisor = power_of_ten(self.scale - scale);
-        let mantissa = self.mantissa.to_big();
-        let negative = mantissa < BigInt::ZERO;
-        let magnitude = BigInt::from(mantissa.magnitude().clone());
-        let quotient: BigInt = (magnitude * 2 + &divisor) / (&divisor * 2);
-        Self {
-            mantissa: Mantissa::Big(if negative { -quotient } else { quotient }),
-            scale,
-        }
-    }
-
     /// Sign, whole digits (at least one) and fractional digits without trailing zeros.
     fn written(&self) -> (bool, String, String) {
         let text = match &self.mantissa {
@@ -321,7 +309,8 @@ mod tests {
             ("1.24", "1.2"),
             ("-0.04", "0"),
         ] {
-            let rounded = Decimal::parse(text.as_bytes()).unwrap().rounded(1);
+            let value = Decimal::parse(text.as_bytes()).unwrap();
+            let rounded = value.rounded_to(1, Rounding::HalfAwayFromZero);
             assert_eq!(rounded.to_string(), expected);
         }
         assert_eq!(Decimal::parse(b"140").unwrap().with_fraction(), "140.0");

@@ -1,6 +1,6 @@
 //! One usage event as sent: its fields, and what is wrong with them (events.md §2).
 
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, Rounding};
 use crate::error::{corrupt, Result};
 use crate::json::{self, Kind, Scan, Scanner, Text, Value};
 use crate::timestamp;
@@ -10,7 +10,7 @@ pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// Stored as decimal(40,15): 25 whole and 15 fractional digits.
 const PRECISE_WHOLE_DIGITS_MAX: usize = 25;
-const PRECISE_SCALE: u32 = 15;
+const PRECISE_SCALE: i64 = 15;
 
 /// (field, error code) pairs of one event, in check order.
 pub type Problems = Vec<(&'static str, &'static str)>;
@@ -183,7 +183,7 @@ fn parse_precise_amount(
     }
     let amount = Decimal::parse(text)
         .ok_or(BadFormat)?
-        .rounded(PRECISE_SCALE);
+        .rounded_to(PRECISE_SCALE, Rounding::HalfAwayFromZero);
     if amount.whole_digits() > PRECISE_WHOLE_DIGITS_MAX {
         return Err(BadFormat);
     }

@@ -40,9 +40,8 @@ pub fn document<'a, T>(bytes: &'a [u8], read: impl FnOnce(&mut Scanner<'a>) -> S
     }
 }
 
-/// The value of the last member called `field` of an object given as text.
-pub fn member<'a>(object: &'a [u8], field: &[u8]) -> Scan<Option<Value<'a>>> {
-    let mut found = None;
+/// Gives every member of an object given as text to `each`.
+pub fn members<'a>(object: &'a [u8], mut each: impl FnMut(Text<'a>, Value<'a>)) -> Scan<()> {
     let mut scanner = Scanner {
         bytes: object,
         at: 0,
@@ -50,12 +49,9 @@ pub fn member<'a>(object: &'a [u8], field: &[u8]) -> Scan<Option<Value<'a>>> {
     };
     scanner.object(|scanner, key| {
         let value = scanner.value()?;
-        if key.is(field) {
-            found = Some(value);
-        }
+        each(key, value);
         Ok(())
-    })?;
-    Ok(found)
+    })
 }
 
 impl<'a> Scanner<'a> {
@@ -350,10 +346,16 @@ mod tests {
     }
 
     #[test]
-    fn last_member_wins_and_escapes_decode() {
+    fn members_come_in_order_and_escapes_decode() {
         let object = br#"{"gb":1,"g\u0062":"\u00e9\ud83d\ude00\n\/","x":{"gb":3}}"#;
-        let found = member(object, b"gb").unwrap().unwrap();
-        assert_eq!(&*found.text().unwrap().decode(), "é😀\n/".as_bytes());
+        let mut found = None;
+        members(object, |key, value| {
+            if key.is(b"gb") {
+                found = value.text().map(|text| text.decode());
+            }
+        })
+        .unwrap();
+        assert_eq!(found.as_deref(), Some("é😀\n/".as_bytes()));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
 //!
 //! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
-//! `registry` (`window`, `fold`). `recovery`, `snapshot`, `refold`, `verify` and `scan` read the log back.
+//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`. `recovery`, `snapshot`, `refold`, `verify` and `scan` read the log back.
 //! Only `python` knows of Python.
 
 pub mod answer;
+pub mod assign;
+pub mod bucket;
 pub mod chain;
+pub mod charge;
 pub mod commit;
 pub mod core;
 pub mod decimal;
@@ -14,11 +17,15 @@ pub mod error;
 pub mod event;
 pub mod fingerprint;
 pub mod fold;
+pub mod group;
 pub mod id;
 pub mod json;
 pub mod log;
+pub mod plan;
+pub mod property;
 #[cfg(feature = "python")]
 mod python;
+pub mod reading;
 pub mod record;
 pub mod recovery;
 pub mod refold;

@@ -13,7 +13,9 @@
 
 use crate::answer::Stamp;
 use crate::error::{corrupt, CoreError, Result};
+use crate::event::UsageEvent;
 use crate::id::Id;
+use crate::property::Sample;
 use crate::wire::{put_i64, put_id, put_u32, to_u32, Reader};
 
 const FORMAT: u8 = 1;
@@ -27,6 +29,17 @@ pub struct RecordEvent<'a> {
     pub defaulted: bool,
     /// The event object as sent.
     pub raw: &'a [u8],
+}
+
+impl<'a> RecordEvent<'a> {
+    /// What metering sees of it; `event` is what was read from `raw`.
+    pub fn sample(&self, event: &UsageEvent<'a>) -> Sample<'a> {
+        Sample {
+            moment: self.stamp.moment(),
+            properties: event.properties,
+            computed: None,
+        }
+    }
 }
 
 /// Appends a record.

@@ -7,7 +7,6 @@ use crate::core::{Core, State};
 use crate::error::{corrupt, CoreError, Result};
 use crate::event::UsageEvent;
 use crate::fingerprint::Fingerprinter;
-use crate::fold::Sample;
 use crate::id::Id;
 use crate::log::StreamIndex;
 use crate::record::Record;
@@ -48,12 +47,9 @@ impl State {
                 _ => fingerprinter.external_key(record.org, &external.decode()),
             };
             last = Some((external.raw, key));
-            let sample = Sample {
-                timestamp_us: stored.stamp.timestamp_us,
-                properties: event.properties,
-            };
+            let code = event.code.decode();
             self.registry
-                .fold(key, stream, &event.code.decode(), &sample)?;
+                .fold(key, stream, &code, &stored.sample(&event))?;
         }
         Ok(())
     }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::bucket::{empty_buckets, Bucket};
 use crate::core::Core;
 use crate::error::{argument, Result};
 use crate::event::UsageEvent;
 use crate::fingerprint::Fingerprinter;
-use crate::fold::{Aggregate, Sample};
 use crate::id::{Id, IdSet};
+use crate::record::RecordEvent;
 use crate::registry::Refold;
 use crate::segment::Segment;
-use crate::window::{empty_aggregates, fold_charges};
+use crate::window::fold_hits;
 
 impl Core {
     /// Completes a registered window from the log. False: window or subscription changed meanwhile.
@@ -48,7 +49,7 @@ impl Core {
                 None => return argument(format!("segment {number} is needed and was not given")),
             }
         }
-        let older = totals.aggregates;
+        let older = totals.buckets;
         let mut state = self.lock()?;
         state
             .registry
@@ -60,7 +61,7 @@ struct Totals<'a> {
     fingerprinter: &'a Fingerprinter,
     refold: &'a Refold,
     streams: IdSet,
-    aggregates: Vec<Aggregate>,
+    buckets: Vec<Bucket>,
 }
 
 impl<'a> Totals<'a> {
@@ -69,42 +70,42 @@ impl<'a> Totals<'a> {
             fingerprinter,
             refold,
             streams,
-            aggregates: empty_aggregates(&refold.charges),
+            buckets: empty_buckets(&refold.plan),
         }
     }
 
     /// Adds the window's events of one segment; segments come in ascending order.
     fn fold(&mut self, segment: &Segment<'_>) -> Result<()> {
-        let span = self.refold.span;
+        let reach = self.refold.span.reach(&self.refold.plan);
         let mut records = segment.records()?;
         for entry in &segment.entries {
-            if !self.streams.contains(&entry.stream) || !span.overlaps((entry.min_us, entry.max_us))
+            if !self.streams.contains(&entry.stream)
+                || !reach.overlaps((entry.min_us, entry.max_us))
             {
                 continue;
             }
             let record = records.record(entry)?;
             for stored in record
                 .events()
-                .filter(|stored| span.contains(stored.stamp.timestamp_us))
+                .filter(|stored| reach.contains(stored.stamp.timestamp_us))
             {
                 let event = UsageEvent::from_stored(stored.raw)?;
                 let key = event
                     .external_subscription_id
                     .map(|text| self.fingerprinter.external_key(record.org, &text.decode()));
                 if key == Some(self.refold.external_key) {
-                    self.add(&event, stored.stamp.timestamp_us)?;
+                    self.add(&event, &stored)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, event: &UsageEvent<'_>, timestamp_us: i64) -> Result<()> {
-        let sample = Sample {
-            timestamp_us,
-            properties: event.properties,
-        };
-        let charges = &self.refold.charges;
-        fold_charges(&mut self.aggregates, charges, &event.code.decode(), &sample)
+    fn add(&mut self, event: &UsageEvent<'_>, stored: &RecordEvent<'_>) -> Result<()> {
+        let sample = stored.sample(event);
+        let Refold { plan, span, .. } = self.refold;
+        let hits = plan.hits(&event.code.decode(), &sample)?;
+        fold_hits(&mut self.buckets, span, &hits, sample.moment)?;
+        Ok(())
     }
 }

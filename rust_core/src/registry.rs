@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::bucket::Bucket;
+use crate::charge::Charge;
 use crate::error::{argument, CoreError, Result};
-use crate::fold::{Aggregate, Sample};
 use crate::id::{Id, IdMap};
 use crate::log::StreamIndex;
-use crate::window::{empty_aggregates, Charge, Ranges, Span, Window};
+use crate::plan::Plan;
+use crate::property::Sample;
+use crate::reading::{self, BucketUsage, Level, Period};
+use crate::window::{Ranges, Span, Window};
 
 /// A subscription as its events tell; several may share an external id one after the other.
 pub struct SubscriptionSpec {
@@ -32,9 +36,33 @@ impl SubscriptionSpec {
 
 pub struct Subscription {
     pub spec: SubscriptionSpec,
-    pub charges: Arc<[Charge]>,
+    pub plan: Arc<Plan>,
     pub span: Span,
     pub windows: Vec<Window>,
+}
+
+impl Subscription {
+    /// The part of a window that lies in the subscription.
+    fn span_of(&self, window: &Window) -> Span {
+        window.span.intersection(&self.span)
+    }
+
+    /// Adds one committed event to every window that counts it; true if one does.
+    fn fold(&mut self, code: &[u8], sample: &Sample<'_>) -> Result<bool> {
+        let mut hits = None;
+        for window in &mut self.windows {
+            let span = window.span.intersection(&self.span);
+            if !span.reach(&self.plan).contains(sample.moment.timestamp_us) {
+                continue;
+            }
+            let hits = match &hits {
+                Some(hits) => hits,
+                None => hits.insert(self.plan.hits(code, sample)?),
+            };
+            window.fold(&span, hits, sample.moment)?;
+        }
+        Ok(hits.is_some())
+    }
 }
 
 /// What is known of one (organization, external subscription id).
@@ -51,7 +79,7 @@ pub struct External {
 /// What a fold of the log for one window has to know; see `Registry::finish_refold`.
 pub struct Refold {
     pub external_key: Id,
-    pub charges: Arc<[Charge]>,
+    pub plan: Arc<Plan>,
     pub span: Span,
     pub since_segment: u64,
     pub streams: Vec<StreamIndex>,
@@ -60,7 +88,7 @@ pub struct Refold {
 
 #[derive(Default)]
 pub struct Registry {
-    pub plans: IdMap<Arc<[Charge]>>,
+    pub plans: IdMap<Arc<Plan>>,
     pub subscriptions: Vec<Subscription>,
     pub externals: IdMap<External>,
     by_id: IdMap<usize>,
@@ -72,10 +100,10 @@ impl Registry {
     /// Registers one plan version.
     pub fn put_plan(&mut self, key: Id, charges: Vec<Charge>) -> Result<()> {
         match self.plans.get(&key) {
-            Some(known) if **known == *charges => Ok(()),
+            Some(known) if *known.charges == *charges => Ok(()),
             Some(_) => argument("a plan version never changes"),
             None => {
-                self.plans.insert(key, charges.into());
+                self.plans.insert(key, Arc::new(Plan::new(charges)));
                 Ok(())
             }
         }
@@ -83,23 +111,23 @@ impl Registry {
 
     /// Inserts a subscription, or changes the plan or instants of a known one.
     pub fn put_subscription(&mut self, spec: SubscriptionSpec, segment_no: u64) -> Result<()> {
-        let Some(charges) = self.plans.get(&spec.plan_key).map(Arc::clone) else {
+        let Some(plan) = self.plans.get(&spec.plan_key).map(Arc::clone) else {
             return argument("the plan is not registered");
         };
         if *self.stream_orgs.entry(spec.stream).or_insert(spec.org) != spec.org {
             return argument("a stream belongs to one organization");
         }
         if let Some(&index) = self.by_id.get(&spec.id) {
-            return self.change_subscription(index, spec, charges, segment_no);
+            return self.change_subscription(index, spec, plan, segment_no);
         }
-        self.insert_subscription(spec, charges);
+        self.insert_subscription(spec, plan);
         Ok(())
     }
 
     pub fn insert_subscription(
         &mut self,
         spec: SubscriptionSpec,
-        charges: Arc<[Charge]>,
+        plan: Arc<Plan>,
     ) -> &mut Subscription {
         let index = self.subscriptions.len();
         self.by_id.insert(spec.id, index);
@@ -109,7 +137,7 @@ impl Registry {
         self.subscriptions.push(Subscription {
             span: spec.span(),
             spec,
-            charges,
+            plan,
             windows: Vec::new(),
         });
         &mut self.subscriptions[index]
@@ -120,7 +148,7 @@ impl Registry {
         &mut self,
         index: usize,
         spec: SubscriptionSpec,
-        charges: Arc<[Charge]>,
+        plan: Arc<Plan>,
         segment_no: u64,
     ) -> Result<()> {
         let known = &self.subscriptions[index];
@@ -128,7 +156,7 @@ impl Registry {
         if (old.external_key, old.stream) != (spec.external_key, spec.stream) {
             return argument("a subscription keeps its external id and its stream");
         }
-        let plan_changed = known.charges != charges;
+        let plan_changed = known.plan.charges != plan.charges;
         let moved = known.span.differences(&span);
         if !plan_changed && known.span == span {
             self.subscriptions[index].spec = spec;
@@ -138,10 +166,10 @@ impl Registry {
             .windows
             .iter()
             .map(|window| {
-                let holds = |part: &Span| {
-                    self.may_hold(spec.external_key, &part.intersection(&window.span))
-                };
-                !window.complete || moved.iter().any(holds) || (plan_changed && holds(&window.span))
+                let reach = window.span.reach(&plan);
+                let holds =
+                    |part: &Span| self.may_hold(spec.external_key, &part.intersection(&reach));
+                !window.complete || moved.iter().any(holds) || (plan_changed && holds(&reach))
             })
             .collect();
         let subscription = &mut self.subscriptions[index];
@@ -159,11 +187,11 @@ impl Registry {
                 }
             }
             if touched || plan_changed {
-                window.aggregates = empty_aggregates(&charges);
+                window.clear(&plan);
             }
         }
         subscription.spec = spec;
-        subscription.charges = charges;
+        subscription.plan = plan;
         subscription.span = span;
         Ok(())
     }
@@ -193,7 +221,7 @@ impl Registry {
             .map(|known| known.spec.stream)
     }
 
-    /// Adds one committed event to every window that holds its instant.
+    /// Adds one committed event to every window that counts it.
     pub fn fold(
         &mut self,
         external_key: Id,
@@ -205,19 +233,10 @@ impl Registry {
         if !external.streams.contains(&stream) {
             external.streams.push(stream);
         }
-        let at = sample.timestamp_us;
+        let at = sample.moment.timestamp_us;
         let mut folded = false;
         for &index in &external.subscriptions {
-            let subscription = &mut self.subscriptions[index];
-            if !subscription.span.contains(at) {
-                continue;
-            }
-            for window in &mut subscription.windows {
-                if window.span.contains(at) {
-                    window.fold(&subscription.charges, code, sample)?;
-                    folded = true;
-                }
-            }
+            folded |= self.subscriptions[index].fold(code, sample)?;
         }
         if !folded {
             external.unfolded.add(at, at);
@@ -259,19 +278,12 @@ impl Registry {
             return Ok(window.complete);
         }
         let index = self.index_of(subscription)?;
+        let ticket = self.next_ticket();
         let known = &self.subscriptions[index];
-        let span = Span::new(bounds.0, bounds.1);
-        let complete = !self.may_hold(known.spec.external_key, &span.intersection(&known.span));
-        self.tickets += 1;
-        let window = Window {
-            bounds,
-            span,
-            complete,
-            since_segment: segment_no,
-            ticket: self.tickets,
-            folded: None,
-            aggregates: empty_aggregates(&known.charges),
-        };
+        let mut window = Window::new(bounds, &known.plan, segment_no, ticket);
+        let reach = known.span_of(&window).reach(&known.plan);
+        window.complete = !self.may_hold(known.spec.external_key, &reach);
+        let complete = window.complete;
         self.subscriptions[index].windows.push(window);
         Ok(complete)
     }
@@ -297,21 +309,21 @@ impl Registry {
         Ok(())
     }
 
-    /// (charge, units, events) in plan order; None if the window is not registered or not complete.
+    /// Totals in plan order; None if the window is not registered or not complete.
     pub fn read_window(
         &self,
         subscription: Id,
         bounds: (i64, i64),
-    ) -> Result<Option<Vec<(Id, String, u64)>>> {
-        let complete = self
-            .window(subscription, bounds)?
-            .filter(|(_, window)| window.complete);
-        Ok(complete.map(|(subscription, window)| {
-            let totals = subscription.charges.iter().zip(&window.aggregates);
-            totals
-                .map(|(charge, aggregate)| (charge.id, aggregate.units(), aggregate.events_count()))
-                .collect()
-        }))
+        period: Option<Period>,
+        levels: &[Level],
+    ) -> Result<Option<Vec<BucketUsage>>> {
+        match self.window(subscription, bounds)? {
+            Some((known, window)) if window.complete => {
+                let span = known.span_of(window);
+                reading::read(&known.plan, window, span, period, levels).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Streams that ever stored events of an external id.
@@ -335,8 +347,8 @@ impl Registry {
         let external_key = subscription.spec.external_key;
         Ok(Some(Refold {
             external_key,
-            charges: Arc::clone(&subscription.charges),
-            span: window.span.intersection(&subscription.span),
+            plan: Arc::clone(&subscription.plan),
+            span: subscription.span_of(window),
             since_segment: window.since_segment,
             streams: self.streams_of(external_key).to_vec(),
             ticket: window.ticket,
@@ -349,7 +361,7 @@ impl Registry {
         subscription: Id,
         bounds: (i64, i64),
         refold: &Refold,
-        older: Vec<Aggregate>,
+        older: Vec<Bucket>,
     ) -> Result<bool> {
         let index = self.index_of(subscription)?;
         let windows = &mut self.subscriptions[index].windows;
@@ -371,11 +383,12 @@ impl Registry {
         self.tickets
     }
 
-    pub fn window_count(&self) -> usize {
-        self.subscriptions
-            .iter()
-            .map(|known| known.windows.len())
-            .sum()
+    /// How many windows there are, and the bytes of memory their totals take, about.
+    pub fn window_figures(&self) -> (usize, usize) {
+        let windows = self.subscriptions.iter().flat_map(|known| &known.windows);
+        windows.fold((0, 0), |(count, bytes), window| {
+            (count + 1, bytes + window.bytes)
+        })
     }
 }
 

@@ -1,25 +1,26 @@
 //! Everything committed in one piece, so that a start needs only the tail of the log.
 //!
 //! ```text
-//! magic "LAGOSNP" and format version 1 · CRC-32 of the rest u32
+//! magic "LAGOSNP" and format version 2 · CRC-32 of the rest u32
 //! secret check 16 · log · fingerprints · plans · subscriptions with windows · external ids
 //! ```
 //! Staged usage is not part of it. Taking one holds the lock for about a second per 50 million events.
 
 use std::sync::Arc;
 
+use crate::charge::Charge;
 use crate::core::{Core, State};
 use crate::dedup::Dedup;
-use crate::error::{corrupt, CoreError, Result};
+use crate::error::{corrupt, Result};
 use crate::fingerprint::Fingerprinter;
-use crate::fold::Aggregation;
 use crate::id::Id;
 use crate::log::Log;
+use crate::plan::Plan;
 use crate::registry::{External, Registry, Subscription, SubscriptionSpec};
-use crate::window::{Charge, Ranges, Window};
-use crate::wire::{put_bytes, put_count, put_i64, put_id, put_u32, Reader};
+use crate::window::{Ranges, Window};
+use crate::wire::{put_count, put_i64, put_id, put_u32, Reader};
 
-const MAGIC: &[u8; 8] = b"LAGOSNP\x01";
+const MAGIC: &[u8; 8] = b"LAGOSNP\x02";
 const HEADER_BYTES: usize = 12;
 
 impl Core {
@@ -63,9 +64,9 @@ impl Core {
 
 fn encode_registry(registry: &Registry, out: &mut Vec<u8>) -> Result<()> {
     put_count(out, registry.plans.len())?;
-    for (key, charges) in &registry.plans {
+    for (key, plan) in &registry.plans {
         put_id(out, *key);
-        encode_charges(charges, out)?;
+        encode_charges(&plan.charges, out)?;
     }
     put_count(out, registry.subscriptions.len())?;
     for subscription in &registry.subscriptions {
@@ -88,7 +89,7 @@ fn decode_registry(reader: &mut Reader<'_>) -> Result<Registry> {
     for _ in 0..reader.count()? {
         let key = reader.id()?;
         let charges = decode_charges(reader)?;
-        registry.plans.insert(key, charges.into());
+        registry.plans.insert(key, Arc::new(Plan::new(charges)));
     }
     for _ in 0..reader.count()? {
         decode_subscription(&mut registry, reader)?;
@@ -105,33 +106,13 @@ fn decode_registry(reader: &mut Reader<'_>) -> Result<Registry> {
 
 fn encode_charges(charges: &[Charge], out: &mut Vec<u8>) -> Result<()> {
     put_count(out, charges.len())?;
-    for charge in charges {
-        put_id(out, charge.id);
-        put_bytes(out, &charge.metric_code)?;
-        put_bytes(out, charge.aggregation.type_name().as_bytes())?;
-        put_bytes(out, charge.aggregation.field().unwrap_or_default())?;
-    }
-    Ok(())
+    charges.iter().try_for_each(|charge| charge.encode(out))
 }
 
 fn decode_charges(reader: &mut Reader<'_>) -> Result<Vec<Charge>> {
-    let mut charges = Vec::new();
-    for _ in 0..reader.count()? {
-        let id = reader.id()?;
-        let metric_code = reader.bytes()?.into();
-        let (aggregation_type, field) = (text(reader)?, text(reader)?);
-        charges.push(Charge {
-            id,
-            metric_code,
-            aggregation: Aggregation::new(aggregation_type, Some(field))?,
-        });
-    }
-    Ok(charges)
-}
-
-fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a str> {
-    std::str::from_utf8(reader.bytes()?)
-        .map_err(|_| CoreError::Corruption("a snapshot holds text that is not UTF-8".into()))
+    (0..reader.count()?)
+        .map(|_| Charge::decode(reader))
+        .collect()
 }
 
 fn encode_subscription(subscription: &Subscription, out: &mut Vec<u8>) -> Result<()> {
@@ -168,14 +149,14 @@ fn decode_subscription(registry: &mut Registry, reader: &mut Reader<'_>) -> Resu
             Some(reader.i64()?).filter(|_| terminated)
         },
     };
-    let Some(charges) = registry.plans.get(&spec.plan_key).map(Arc::clone) else {
+    let Some(plan) = registry.plans.get(&spec.plan_key).map(Arc::clone) else {
         return corrupt("a snapshot's subscription has a plan that is not in it");
     };
     let mut windows = Vec::new();
     for _ in 0..reader.count()? {
         let ticket = registry.next_ticket();
-        windows.push(Window::decode(&charges, ticket, reader)?);
+        windows.push(Window::decode(&plan, ticket, reader)?);
     }
-    registry.insert_subscription(spec, charges).windows = windows;
+    registry.insert_subscription(spec, plan).windows = windows;
     Ok(())
 }

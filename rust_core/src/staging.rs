@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::event::UsageEvent;
 use crate::id::{Id, IdMap};
 use crate::json::Text;
+use crate::property::Sample;
 use crate::record::RecordEvent;
 use crate::wire::to_u32;
 
@@ -73,10 +74,9 @@ pub struct Group {
 /// What folding needs of a staged event.
 pub struct Foldable<'a> {
     pub external_key: Id,
-    pub timestamp_us: i64,
     pub group: usize,
     pub code: std::borrow::Cow<'a, [u8]>,
-    pub properties: &'a [u8],
+    pub sample: Sample<'a>,
 }
 
 /// Events that will be committed together.
@@ -186,19 +186,34 @@ impl Batch {
         }
     }
 
-    /// The events that name a subscription, in order of acceptance.
-    pub fn foldable(&self) -> impl Iterator<Item = Foldable<'_>> {
-        self.events.iter().filter_map(|event| {
-            let text = self.text(event);
-            let cut =
-                |part: Option<Part>, default| part.map_or(default, |part: Part| part.cut(text));
-            Some(Foldable {
-                external_key: event.external_key?,
-                timestamp_us: event.stamp.timestamp_us,
-                group: event.group as usize,
-                code: Text::new(cut(event.code, b""), event.code_escaped).decode(),
-                properties: cut(event.properties, b"{}"),
+    /// The events that name a subscription: those of each group in turn, in order of acceptance.
+    ///
+    /// That is the order in which they are read from the log, so ties end the same way there.
+    pub fn foldable(
+        &self,
+        groups: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = Foldable<'_>> {
+        let (positions, starts) = self.positions_by_group();
+        groups
+            .flat_map(move |group| {
+                let count = self.groups[group].events as usize;
+                positions[starts[group]..][..count].to_vec()
             })
+            .filter_map(|position| self.foldable_at(&self.events[position]))
+    }
+
+    fn foldable_at<'a>(&'a self, event: &'a StagedEvent) -> Option<Foldable<'a>> {
+        let text = self.text(event);
+        let cut = |part: Option<Part>, default| part.map_or(default, |part: Part| part.cut(text));
+        Some(Foldable {
+            external_key: event.external_key?,
+            group: event.group as usize,
+            code: Text::new(cut(event.code, b""), event.code_escaped).decode(),
+            sample: Sample {
+                moment: event.stamp.moment(),
+                properties: cut(event.properties, b"{}"),
+                computed: None,
+            },
         })
     }
 }

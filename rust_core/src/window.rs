@@ -1,18 +1,11 @@
 //! Usage windows: running totals of one subscription over a half-open span of time.
 
+use crate::bucket::{empty_buckets, Bucket};
 use crate::error::Result;
-use crate::fold::{Aggregate, Aggregation, Sample};
-use crate::id::Id;
+use crate::plan::{Hit, Plan};
+use crate::property::Moment;
 use crate::timestamp::floor_ms;
 use crate::wire::{put_i64, put_u64, Reader};
-
-/// One charge of a plan version: which events it counts, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    pub id: Id,
-    pub metric_code: Box<[u8]>,
-    pub aggregation: Aggregation,
-}
 
 /// Half-open `[start, end)` in microseconds, both cut to the millisecond, so that adjoining spans share no instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +30,18 @@ impl Span {
         Self {
             start: self.start.max(other.start),
             end: self.end.min(other.end),
+        }
+    }
+
+    /// The instants whose events a plan counts in this span: recurring metrics carry everything before it over.
+    pub fn reach(&self, plan: &Plan) -> Self {
+        Self {
+            start: if plan.reaches_back {
+                i64::MIN
+            } else {
+                self.start
+            },
+            end: self.end,
         }
     }
 
@@ -126,48 +131,74 @@ pub struct Window {
     pub ticket: u64,
     /// Timestamps of the events that were folded as they were committed, of any code.
     pub folded: Option<(i64, i64)>,
-    pub aggregates: Vec<Aggregate>,
+    pub buckets: Vec<Bucket>,
+    /// Memory of the buckets, about.
+    pub bytes: usize,
 }
 
-/// Zeroed totals, one per charge.
-pub fn empty_aggregates(charges: &[Charge]) -> Vec<Aggregate> {
-    charges
-        .iter()
-        .map(|charge| charge.aggregation.empty())
-        .collect()
-}
-
-/// Adds one event to the totals of every charge on its metric code.
-pub fn fold_charges(
-    aggregates: &mut [Aggregate],
-    charges: &[Charge],
-    code: &[u8],
-    sample: &Sample<'_>,
-) -> Result<()> {
-    for (aggregate, charge) in aggregates.iter_mut().zip(charges) {
-        if *charge.metric_code == *code {
-            aggregate.fold(&charge.aggregation, sample)?;
+/// Adds one event to the buckets it hits; gives the bytes of memory it took.
+///
+/// span: the part of the window that lies in the subscription; recurring charges take what was before it, too.
+pub fn fold_hits(
+    buckets: &mut [Bucket],
+    span: &Span,
+    hits: &[Hit<'_>],
+    moment: Moment,
+) -> Result<usize> {
+    let at = moment.timestamp_us;
+    let mut grown = 0;
+    for hit in hits {
+        if at < span.end && (hit.recurring || span.start <= at) {
+            grown += buckets[hit.bucket].fold(hit, moment, at < span.start)?;
         }
     }
-    Ok(())
+    Ok(grown)
 }
 
 impl Window {
-    pub fn fold(&mut self, charges: &[Charge], code: &[u8], sample: &Sample<'_>) -> Result<()> {
-        let at = sample.timestamp_us;
+    pub fn new(bounds: (i64, i64), plan: &Plan, since_segment: u64, ticket: u64) -> Self {
+        let mut window = Self {
+            bounds,
+            span: Span::new(bounds.0, bounds.1),
+            complete: false,
+            since_segment,
+            ticket,
+            folded: None,
+            buckets: Vec::new(),
+            bytes: 0,
+        };
+        window.clear(plan);
+        window
+    }
+
+    /// Totals of no events, for the charges of `plan`.
+    pub fn clear(&mut self, plan: &Plan) {
+        self.buckets = empty_buckets(plan);
+        self.measure();
+    }
+
+    fn measure(&mut self) {
+        let heap: usize = self.buckets.iter().map(Bucket::heap_bytes).sum();
+        self.bytes = heap + self.buckets.len() * size_of::<Bucket>();
+    }
+
+    pub fn fold(&mut self, span: &Span, hits: &[Hit<'_>], moment: Moment) -> Result<()> {
+        let at = moment.timestamp_us;
         let (first, last) = self.folded.unwrap_or((at, at));
         self.folded = Some((first.min(at), last.max(at)));
-        fold_charges(&mut self.aggregates, charges, code, sample)
+        self.bytes += fold_hits(&mut self.buckets, span, hits, moment)?;
+        Ok(())
     }
 
     /// Puts the totals of older events under those of the newer ones; the window is complete then.
     ///
     /// `folded` stays as it is: the older events were noted elsewhere when they were committed.
-    pub fn complete_with(&mut self, mut older: Vec<Aggregate>) -> Result<()> {
-        for (older, newer) in older.iter_mut().zip(&self.aggregates) {
+    pub fn complete_with(&mut self, mut older: Vec<Bucket>) -> Result<()> {
+        for (older, newer) in older.iter_mut().zip(&self.buckets) {
             older.merge(newer)?;
         }
-        self.aggregates = older;
+        self.buckets = older;
+        self.measure();
         self.complete = true;
         Ok(())
     }
@@ -182,30 +213,23 @@ impl Window {
             folded.add(first, last);
         }
         folded.encode(out);
-        for aggregate in &self.aggregates {
-            aggregate.encode(out)?;
-        }
-        Ok(())
+        self.buckets
+            .iter()
+            .try_for_each(|bucket| bucket.encode(out))
     }
 
-    pub fn decode(charges: &[Charge], ticket: u64, reader: &mut Reader<'_>) -> Result<Self> {
+    pub fn decode(plan: &Plan, ticket: u64, reader: &mut Reader<'_>) -> Result<Self> {
         let bounds = (reader.i64()?, reader.i64()?);
         let complete = reader.u8()? == 1;
         let since_segment = reader.u64()?;
-        let folded = Ranges::decode(reader)?.0.first().copied();
-        let aggregates: Result<Vec<Aggregate>> = charges
-            .iter()
-            .map(|charge| Aggregate::decode(&charge.aggregation, reader))
-            .collect();
-        Ok(Self {
-            bounds,
-            span: Span::new(bounds.0, bounds.1),
-            complete,
-            since_segment,
-            ticket,
-            folded,
-            aggregates: aggregates?,
-        })
+        let mut window = Self::new(bounds, plan, since_segment, ticket);
+        window.complete = complete;
+        window.folded = Ranges::decode(reader)?.0.first().copied();
+        for bucket in &mut window.buckets {
+            bucket.decode(reader)?;
+        }
+        window.measure();
+        Ok(window)
     }
 }
 

@@ -107,6 +107,13 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
+    /// Bytes that must be UTF-8.
+    pub fn text(&mut self) -> Result<&'a str> {
+        let what = self.what;
+        std::str::from_utf8(self.bytes()?)
+            .map_err(|_| CoreError::Corruption(format!("{what} holds text that is not UTF-8")))
+    }
+
     pub fn rest(self) -> &'a [u8] {
         self.bytes
     }

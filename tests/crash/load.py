@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import aiohttp
-
 from crash.server import Client, Lost
 
 START = "2024-01-01T00:00:00Z"
@@ -190,7 +189,9 @@ class Clients:
 
     async def advance(self, days: int) -> None:
         """Move the clock; 0 days: finish what an earlier move had begun."""
-        now = datetime.fromisoformat((await self.call.ok("GET", "/test_clock"))["test_clock"]["now"])
+        now = datetime.fromisoformat(
+            (await self.call.ok("GET", "/test_clock"))["test_clock"]["now"]
+        )
         to = now + timedelta(days=days)
         await self.call.ok("POST", "/test_clock/advance", {"test_clock": {"to": to.isoformat()}})
         self.advances += 1
@@ -217,7 +218,9 @@ class Clients:
         units: Counter[tuple[str, str]] = Counter()
         for fee in await self.call.everything("/fees", "fees", fee_type="charge"):
             assert fee["amount_cents"] == Decimal(fee["units"])
-            units[fee["external_subscription_id"], fee["item"]["code"]] += int(Decimal(fee["units"]))
+            units[fee["external_subscription_id"], fee["item"]["code"]] += int(
+                Decimal(fee["units"])
+            )
         for name in self.subscriptions:
             path = f"/customers/{name}/current_usage"
             shown = await self.call.ok("GET", path, external_subscription_id=name)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 from engine_kit import Home
+
+from lago_engine.cli import main
 
 READY = "listens on "
 PROGRAM = (sys.executable, "-P", "-c", "from lago_engine.cli import main; main()")
@@ -29,6 +34,22 @@ def run(home: Home, command: str, *more: str) -> subprocess.CompletedProcess[str
         [*PROGRAM, command, *arguments(home), *more],
         capture_output=True, text=True, timeout=START_S, check=False,
     )  # fmt: skip
+
+
+def run_here(home: Home, command: str) -> tuple[int, str]:
+    """Run one command of the program in this process: (exit code, what it wrote)."""
+    wrote = io.StringIO()
+    argv = ["lago-engine", command, *arguments(home)]
+    with (
+        patch.object(sys, "argv", argv),
+        contextlib.redirect_stdout(wrote),
+        contextlib.redirect_stderr(wrote),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0), wrote.getvalue()
+    return 0, wrote.getvalue()
 
 
 class Server:
@@ -63,6 +84,10 @@ class Server:
                     self.url = url
                     return
         raise AssertionError(f"the server did not start: {await self.ended()}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     async def kill(self) -> None:
         """SIGKILL: nothing is finished, nothing is said."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from reference.aggregation_oracle import ChargeSpec, UsageRow
 from reference.metering_oracle import Oracle, Subscription, parse_json
 
 from lago_engine._core import ChainVerifier, Core, EventScan, Sealed
@@ -30,11 +31,37 @@ WINDOWS = [
 ]
 FAR_INSTANTS = [-5_000_000, START * 1000]
 
-PLANS: list[list[tuple[bytes, str, str, str | None]]] = [
-    [(b"a" * 16, "storage", "count_agg", None), (b"b" * 16, "storage", "sum_agg", "gb")],
-    [(b"c" * 16, "calls", "sum_agg", "gb"), (b"d" * 16, "calls", "sum_agg", "n"), (b"e" * 16, "storage", "count_agg", None)],
+EU_GOLD = (b"f" * 16, [("region", ["eu", "us"]), ("n", ["1"])], ["n"])
+EU = (b"g" * 16, [("region", ["eu"])], [])
+PLANS: list[list[ChargeSpec]] = [
+    [
+        (b"a" * 16, "storage", "count_agg", None, False, [], []),
+        (b"b" * 16, "storage", "sum_agg", "gb", False, [], []),
+    ],
+    [
+        (b"c" * 16, "calls", "sum_agg", "gb", False, ["region"], []),
+        (b"d" * 16, "calls", "sum_agg", "n", False, [], [EU_GOLD, EU]),
+        (b"e" * 16, "storage", "count_agg", None, False, ["n", "region"], [EU]),
+        (b"h" * 16, "storage", "max_agg", "gb", False, [], []),
+        (b"i" * 16, "storage", "latest_agg", "gb", False, [], []),
+    ],
+    [
+        (b"j" * 16, "storage", "sum_agg", "gb", True, ["region"], [EU]),
+        (b"k" * 16, "storage", "unique_count_agg", "gb", True, [], []),
+        (b"l" * 16, "calls", "unique_count_agg", "n", False, ["region"], []),
+        (b"m" * 16, "storage", "weighted_sum_agg", "gb", True, ["region"], []),
+        (b"n" * 16, "storage", "weighted_sum_agg", "gb", False, [], []),
+    ],
     [],
-]  # fmt: skip
+]
+EXTRAS = [
+    "",
+    "",
+    ',"region":"eu"',
+    ',"region":"us"',
+    ',"operation_type":"remove"',
+    ',"operation_type":1',
+]
 CODES = ["storage"] * 20 + ["calls"] * 6 + ["other"] * 3 + [""]
 GB = [
     '"12.5"',
@@ -64,6 +91,13 @@ class Span(NamedTuple):
     def args(self) -> tuple[bytes, int, int]:
         return subscription_id(self.subscription), self.from_us, self.to_us
 
+    def period(self) -> tuple[int, int]:
+        return self.to_us - 1, 30
+
+
+def read(core: Core, span: Span) -> list[UsageRow] | None:
+    return core.read_window(*span.args(), span.period())
+
 
 class StoredFact(NamedTuple):
     stream: bytes
@@ -88,6 +122,7 @@ class Item(NamedTuple):
     external_id: str | None
     code: str
     gb: str
+    extra: str
     at: int | None
 
     def json(self, fresh: int) -> str:
@@ -96,7 +131,7 @@ class Item(NamedTuple):
             "transaction_id": json.dumps(transaction),
             "external_subscription_id": json.dumps(self.external_id),
             "code": json.dumps(self.code),
-            "properties": f'{{"gb":{self.gb},"n":1}}',
+            "properties": f'{{"gb":{self.gb},"n":1{self.extra}}}',
         }
         if self.at is not None:
             sign, magnitude = ("-" if self.at < 0 else ""), abs(self.at)
@@ -111,6 +146,7 @@ items = st.builds(
     external_id=st.sampled_from(["s1", "s1", "s1", "s2", "s2", "unknown", None]),
     code=st.sampled_from(CODES),
     gb=st.sampled_from(GB),
+    extra=st.sampled_from(EXTRAS),
     at=st.one_of(near, near, near, near, st.sampled_from(FAR_INSTANTS), st.none()),
 )
 organizations = st.sampled_from([*ORGANIZATIONS[:1] * 4, *ORGANIZATIONS[1:]])
@@ -206,12 +242,12 @@ class CoreMachine(RuleBasedStateMachine):
     @initialize()
     def start_with_two_subscriptions(self) -> None:
         """The second takes over the external id of the first."""
-        self.put_subscription(0, 0, (BOUNDS[1], BOUNDS[3]))
-        self.put_subscription(2, 1, (BOUNDS[3], None))
+        self.put_subscription(0, 2, (BOUNDS[1], BOUNDS[3]))
+        self.put_subscription(2, 2, (BOUNDS[3], None))
 
     @rule(
         index=st.integers(0, 4),
-        plan=st.sampled_from([0, 0, 1, 2]),
+        plan=st.sampled_from([0, 1, 1, 2, 2, 3]),
         bounds=st.tuples(st.sampled_from(BOUNDS), st.one_of(st.none(), st.sampled_from(BOUNDS))),
     )
     def put_subscription(self, index: int, plan: int, bounds: tuple[int, int | None]) -> None:
@@ -249,13 +285,13 @@ class CoreMachine(RuleBasedStateMachine):
         span = data.draw(st.sampled_from(sorted(self.windows)))
         self.core.close_window(*span.args())
         self.windows.remove(span)
-        assert self.core.read_window(*span.args()) is None
+        assert read(self.core, span) is None
 
     @precondition(lambda self: self.windows)
     @rule(data=st.data())
     def start_refold(self, data: st.DataObject) -> None:
         """Reading segments takes time; commits and changes may come between."""
-        incomplete = [span for span in self.windows if self.core.read_window(*span.args()) is None]
+        incomplete = [span for span in self.windows if read(self.core, span) is None]
         span = data.draw(st.sampled_from(sorted(incomplete or self.windows)))
         needed = self.core.needed_segments(subscription_id(span.subscription))
         subscription = self.subscriptions[span.subscription][0]
@@ -276,7 +312,7 @@ class CoreMachine(RuleBasedStateMachine):
             return
         assert done == (span in self.windows)
         if done:
-            assert self.core.read_window(*span.args()) is not None
+            assert read(self.core, span) is not None
 
     @invariant()
     def complete_windows_equal_the_oracle(self) -> None:
@@ -285,10 +321,11 @@ class CoreMachine(RuleBasedStateMachine):
     def check_windows(self, core: Core) -> int:
         complete = 0
         for span in self.windows:
-            totals = core.read_window(*span.args())
+            totals = read(core, span)
             if totals is not None:
                 subscription = self.subscriptions[span.subscription][0]
-                assert totals == self.oracle.usage(subscription, span.from_us, span.to_us), span
+                expected = self.oracle.usage(subscription, span.from_us, span.to_us, span.period())
+                assert totals == expected, span
                 complete += 1
         return complete
 
@@ -296,12 +333,12 @@ class CoreMachine(RuleBasedStateMachine):
 
     @rule()
     def restart_from_a_snapshot(self) -> None:
-        before = {span: self.core.read_window(*span.args()) for span in self.windows}
+        before = {span: read(self.core, span) for span in self.windows}
         self.core = Core.restore(SECRET, self.core.snapshot())
         self.oracle.restart()
         self.sealed = None
         self.refolds = []
-        assert before == {span: self.core.read_window(*span.args()) for span in self.windows}
+        assert before == {span: read(self.core, span) for span in self.windows}
 
     @rule(at=st.floats(0, 1))
     def replay_from_a_snapshot_in_the_middle(self, at: float) -> None:

@@ -13,17 +13,11 @@ import re
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-EXACT = decimal.Context(prec=5000, Emax=999_999, Emin=-999_999)
-NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
-PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+from reference.aggregation_oracle import ChargeSpec, Levels, UsageRow, charge_usage
+from reference.values import EXACT, NUMBER, Number, floor_ms, parse_number, plain
+
 SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 BLANKS = " \t\n\f\r"
-
-
-class Number(NamedTuple):
-    """A JSON number as written."""
-
-    text: str
 
 
 class Malformed(Exception):
@@ -105,22 +99,6 @@ def parse_timestamp(value: Any) -> int | None:
     return at_us
 
 
-def plain(value: Decimal) -> str:
-    text = format(EXACT.plus(value), "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
-
-
-def parse_number(text: str, pattern: re.Pattern[str]) -> Decimal | None:
-    if not pattern.fullmatch(text):
-        return None
-    mantissa, _, exponent = text.lower().partition("e")
-    if len(mantissa.strip("-").replace(".", "")) > 1000 or abs(int(exponent or 0)) > 400:
-        return None
-    return Decimal(text)
-
-
 def parse_precise_amount(value: Any) -> str | None:
     text = (text_of(value) or "").strip(BLANKS)
     if not text:
@@ -135,13 +113,6 @@ def parse_precise_amount(value: Any) -> str | None:
     return written if "." in written else written + ".0"
 
 
-def sum_value(properties: dict[str, Any], field: str) -> Decimal | None:
-    value = properties.get(field)
-    if isinstance(value, Number):
-        return parse_number(value.text, NUMBER)
-    return parse_number(value, PLAIN_NUMBER) if isinstance(value, str) else None
-
-
 def instant(at_us: int, decimals: int) -> str:
     """ISO 8601 for any year: the calendar repeats every 400 years (146,097 days)."""
     cycles, within = divmod(at_us + 62_135_596_800_000_000, 146_097 * 86_400_000_000)
@@ -150,10 +121,6 @@ def instant(at_us: int, decimals: int) -> str:
     shown = f"{year:04d}" if year >= 0 else f"-{-year:04d}"
     fraction = f".{moment.microsecond // 1000:03d}" if decimals else ""
     return f"{shown}-{moment:%m-%dT%H:%M:%S}{fraction}Z"
-
-
-def floor_ms(at_us: int) -> int:
-    return at_us // 1000 * 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,20 +207,23 @@ def invalid(details: Any) -> Any:
 class Subscription:
     organization: bytes
     external_id: str
-    charges: list[tuple[bytes, str, str, str | None]]
+    charges: list[ChargeSpec]
     started_at_us: int
     terminated_at_us: int | None
 
-    def owns(self, event: Event) -> bool:
-        return (
-            (event.organization, event.external_subscription_id)
-            == (self.organization, self.external_id)
-            and floor_ms(self.started_at_us) <= event.timestamp_us
-            and (
-                self.terminated_at_us is None
-                or event.timestamp_us < floor_ms(self.terminated_at_us)
-            )
+    def names(self, event: Event) -> bool:
+        """The event is of this organization and external id, at whatever time."""
+        return (event.organization, event.external_subscription_id) == (
+            self.organization,
+            self.external_id,
         )
+
+    def span(self, from_us: int, to_us: int) -> tuple[int, int]:
+        """The instants of the window that are the subscription's, half-open."""
+        start = max(floor_ms(from_us), floor_ms(self.started_at_us))
+        if self.terminated_at_us is None:
+            return start, floor_ms(to_us)
+        return start, min(floor_ms(to_us), floor_ms(self.terminated_at_us))
 
 
 class Answer(NamedTuple):
@@ -357,28 +327,20 @@ class Oracle:
         self.open, self.sealed, self.batch = [], None, 1
 
     def usage(
-        self, subscription: Subscription, from_us: int, to_us: int
-    ) -> list[tuple[bytes, str, int]]:
-        owned = [
-            event
-            for _, event in self.committed
-            if subscription.owns(event)
-            and floor_ms(from_us) <= event.timestamp_us < floor_ms(to_us)
-        ]
-        totals = []
-        for charge_id, code, aggregation_type, field in subscription.charges:
-            selected = [event for event in owned if event.code == code]
-            if aggregation_type == "count_agg":
-                totals.append((charge_id, str(len(selected)), len(selected)))
-                continue
-            assert field is not None
-            values = [sum_value(event.properties, field) for event in selected]
-            used = [value for value in values if value is not None]
-            total = Decimal(0)
-            for value in used:
-                total = EXACT.add(total, value)
-            totals.append((charge_id, plain(total), len(used)))
-        return totals
+        self,
+        subscription: Subscription,
+        from_us: int,
+        to_us: int,
+        period: tuple[int, int] | None = None,
+        levels: Levels | None = None,
+    ) -> list[UsageRow]:
+        """(charge, filter, group, units, events count, total if it is not the units) of every bucket and group."""
+        named = [event for _, event in self.committed if subscription.names(event)]
+        start, end = subscription.span(from_us, to_us)
+        rows = []
+        for charge in subscription.charges:
+            rows += charge_usage(charge, named, start, end, period, levels or {})
+        return rows
 
     def segments_with(self, organization: bytes, external_id: str) -> set[int]:
         return {

@@ -37,7 +37,9 @@ async def set_up(shop: Shop) -> None:
         await shop.subscribe(name, "weekly", f"{name}-p", subscription_at=later)
         await shop.subscribe(name, "weekly", f"{name}-e", ending_at="2024-02-14T09:00:00Z")
         events = [
-            shop.event(f"{name}-{kind}", "calls", at=START + timedelta(hours=7 * k), id=f"{kind}{k}")
+            shop.event(
+                f"{name}-{kind}", "calls", at=START + timedelta(hours=7 * k), id=f"{kind}{k}"
+            )
             for kind in "wme"
             for k in range(30)
         ]

@@ -35,9 +35,7 @@ def calls(invoice: dict[str, Any]) -> str | None:
 async def test_late_usage_is_billed_within_the_grace_period_only(tmp_path: Path) -> None:
     home = Home(tmp_path)
     async with sandbox(home) as shop:
-        await january(
-            shop, billing_configuration={"invoice_grace_period": 3}, net_payment_term=60
-        )
+        await january(shop, billing_configuration={"invoice_grace_period": 3}, net_payment_term=60)
         await shop.use("acme", "calls", at="2024-01-31T23:59:59Z")
         await shop.advance_to("2024-02-02T08:00:00Z")
         draft = only(shop)
@@ -142,5 +140,8 @@ async def test_voiding(tmp_path: Path) -> None:
             await shop.order(c.VoidInvoice, "acme", invoice_id=invoice_id, input={})
         await shop.advance_to("2024-03-05")
         # A voided invoice keeps its number, and its period is not billed again.
-        assert [i["number"] for i in shop.invoices("acme")] == ["ACM-A5CE-001-001", "ACM-A5CE-001-002"]
+        assert [i["number"] for i in shop.invoices("acme")] == [
+            "ACM-A5CE-001-001",
+            "ACM-A5CE-001-002",
+        ]
     home.assert_sound()

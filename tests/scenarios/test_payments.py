@@ -45,7 +45,11 @@ def invoice(shop: Shop) -> dict[str, Any]:
 def money(shop: Shop) -> tuple[str, int, int]:
     """(payment status, paid, due) of the invoice."""
     shown = invoice(shop)
-    return shown["payment_status"], shown["total_paid_amount_cents"], shown["total_due_amount_cents"]
+    return (
+        shown["payment_status"],
+        shown["total_paid_amount_cents"],
+        shown["total_due_amount_cents"],
+    )
 
 
 def payments(shop: Shop) -> list[str]:

@@ -135,7 +135,9 @@ async def test_a_scheduled_end(tmp_path: Path) -> None:
     home.assert_sound()
 
 
-@pytest.mark.parametrize(("in_advance", "base"), [(False, [3300, 9900]), (True, [3300, 9900, 9900])])
+@pytest.mark.parametrize(
+    ("in_advance", "base"), [(False, [3300, 9900]), (True, [3300, 9900, 9900])]
+)
 async def test_a_pending_subscription_starts_on_its_day(
     tmp_path: Path, in_advance: bool, base: list[int]
 ) -> None:
@@ -158,7 +160,9 @@ async def test_a_pending_subscription_starts_on_its_day(
         await shop.advance_to("2024-08-01T00:00:00Z")
         assert base_fees(shop) == base
         # Usage before the first instant is not billed.
-        used = [f for i in shop.invoices("acme") for f in i["fees"] if f["item"]["type"] == "charge"]
+        used = [
+            f for i in shop.invoices("acme") for f in i["fees"] if f["item"]["type"] == "charge"
+        ]
         assert [fee["units"] for fee in used] == ["1.0"]
     home.assert_sound()
 
@@ -225,9 +229,7 @@ async def test_overdue(tmp_path: Path) -> None:
         invoices = {name: shop.invoices(name)[0] for name in ("late", "paid", "voided")}
         assert invoices["late"]["payment_due_date"] == "2024-02-11"
         await pay(shop, "paid", invoices["paid"], invoices["paid"]["total_amount_cents"])
-        await shop.order(
-            c.VoidInvoice, "voided", invoice_id=_id(invoices["voided"]), input={}
-        )
+        await shop.order(c.VoidInvoice, "voided", invoice_id=_id(invoices["voided"]), input={})
         await shop.advance_to("2024-02-11T14:59:59Z")
         assert not shop.invoices("late")[0]["payment_overdue"]
         await shop.advance_to("2024-02-11T15:00:00Z")

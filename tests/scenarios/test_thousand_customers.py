@@ -102,7 +102,9 @@ async def set_up(shop: Shop, accounts: Sequence[Account]) -> None:
 async def send(shop: Shop, accounts: Sequence[Account], first: int, last: int) -> None:
     """Each batch mixes customers; one in fifty is sent twice, and the second time nothing may count."""
     events = [
-        shop.event(account.name, used.code, at=used.at, id=f"{account.name}-{n}", amount=used.quantity)
+        shop.event(
+            account.name, used.code, at=used.at, id=f"{account.name}-{n}", amount=used.quantity
+        )
         for n in range(first, last)
         for account in accounts
         for used in (account.usage[n],)

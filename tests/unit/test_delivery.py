@@ -131,7 +131,7 @@ def row(url: str, store: Store) -> OutboxRow:
 
 async def until(condition, *, seconds: float = 5) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - the outbox has no event to wait for.
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from lago_engine.metering import (
-    ChargeUsage,
+    BucketUsage,
     Ingest,
     Meter,
     MeteredCharge,
@@ -73,8 +73,13 @@ def commit(meter: Meter) -> bytes:
     return sealed.segment or b""
 
 
-def totals(count: int, units: str) -> list[ChargeUsage]:
-    return [ChargeUsage(COUNT, Decimal(count), count), ChargeUsage(SUM, Decimal(units), count)]
+def whole(charge_id: uuid.UUID, units: Decimal, count: int) -> BucketUsage:
+    """Usage of a charge without filters and groups."""
+    return BucketUsage(charge_id, None, (), units, count, units)
+
+
+def totals(count: int, units: str) -> list[BucketUsage]:
+    return [whole(COUNT, Decimal(count), count), whole(SUM, Decimal(units), count)]
 
 
 def test_usage_counts_from_its_confirmation_on(meter: Meter) -> None:
@@ -198,7 +203,7 @@ def test_another_plan_folds_the_window_anew(meter: Meter) -> None:
     assert meter.read_window(WINDOW) is None
     assert not meter.open_window(WINDOW)
     assert meter.fold_window(WINDOW, [segment])
-    assert meter.read_window(WINDOW) == [ChargeUsage(SUM, Decimal(-7), 1)]
+    assert meter.read_window(WINDOW) == [whole(SUM, Decimal(-7), 1)]
 
 
 def test_a_termination_takes_later_usage_away(meter: Meter) -> None:

@@ -85,19 +85,21 @@ def _rated(
         pairs.sort(key=lambda pair: pair[1].name.lower())
     for charge, metric in pairs:
         bucket = used[charge.id]
-        yield charge, metric, rate_charge(
+        yield (
             charge,
             metric,
-            units=bucket.units,
-            events_count=bucket.events_count,
-            currency=plan.amount_currency,
+            rate_charge(
+                charge,
+                metric,
+                units=bucket.units,
+                events_count=bucket.events_count,
+                currency=plan.amount_currency,
+            ),
         )
 
 
 def _matches(charge: Charge, metric: BillableMetric, wanted: Mapping[str, str]) -> bool:
-    for name, value in zip(
-        CHARGE_FILTERS, (str(charge.id), charge.code, metric.code), strict=True
-    ):
+    for name, value in zip(CHARGE_FILTERS, (str(charge.id), charge.code, metric.code), strict=True):
         if name in wanted:
             return wanted[name] == value
     return True

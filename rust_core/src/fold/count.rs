@@ -1,5 +1,6 @@
 //! `count_agg` (metrics.md §6.1): every selected event is one unit.
 
+use crate::decimal::Decimal;
 use crate::error::Result;
 use crate::wire::{put_u64, Reader};
 
@@ -17,8 +18,8 @@ impl CountFold {
         self.events += later.events;
     }
 
-    pub fn units(&self) -> String {
-        self.events.to_string()
+    pub fn units(&self) -> Decimal {
+        Decimal::from_integer(self.events.into())
     }
 
     pub fn events_count(&self) -> u64 {

@@ -4,13 +4,14 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
+use super::charges::{self, ChargeArgument, LevelArgument, UsageRow};
+use super::{hash_bytes, head_tuple, slices, Hash32, Id16};
 use crate::chain::Head;
 use crate::commit::{Fact, Sealed};
 use crate::core::{Answer, Core};
-use crate::fold::Aggregation;
+use crate::error::Result;
+use crate::reading::{Level, Period};
 use crate::registry::SubscriptionSpec;
-use crate::window::Charge;
 
 /// Below this, giving up the GIL costs more than the work: another thread may keep it for milliseconds.
 const SMALL_BODY_BYTES: usize = 4 * 1024;
@@ -77,9 +78,6 @@ impl PySealed {
         }
     }
 }
-
-type ChargeArgument = (Id16, PyBackedStr, PyBackedStr, Option<PyBackedStr>);
-type WindowTotals<'py> = Vec<(Bound<'py, PyBytes>, String, u64)>;
 
 #[pyclass(frozen, name = "Core", module = "lago_engine._core")]
 pub(super) struct PyCore(Core);
@@ -151,14 +149,8 @@ impl PyCore {
     }
 
     fn put_plan(&self, plan_key: Id16, charges: Vec<ChargeArgument>) -> PyResult<()> {
-        let mut plan = Vec::with_capacity(charges.len());
-        for (id, metric_code, aggregation_type, field_name) in charges {
-            plan.push(Charge {
-                id: id.id(),
-                metric_code: metric_code.as_bytes().into(),
-                aggregation: Aggregation::new(&aggregation_type, field_name.as_deref())?,
-            });
-        }
+        let plan: Result<Vec<_>> = charges.iter().map(charges::charge).collect();
+        let plan = plan?;
         Ok(self.0.lock()?.registry.put_plan(plan_key.id(), plan)?)
     }
 
@@ -227,25 +219,27 @@ impl PyCore {
             .close_window(subscription_id.id(), (from_us, to_us))?)
     }
 
+    #[pyo3(signature = (subscription_id, from_us, to_us, period = None, levels = Vec::new()))]
     fn read_window<'py>(
         &self,
         py: Python<'py>,
         subscription_id: Id16,
         from_us: i64,
         to_us: i64,
-    ) -> PyResult<Option<WindowTotals<'py>>> {
+        period: Option<(i64, u32)>,
+        levels: Vec<LevelArgument>,
+    ) -> PyResult<Option<Vec<UsageRow<'py>>>> {
+        let levels: Result<Vec<Level>> = levels.iter().map(charges::level).collect();
+        let period = period.map(|(until_us, days)| Period { until_us, days });
         // The lock is gone before Python objects are made: making them may run other Python code.
-        let totals = self
-            .0
-            .lock()?
-            .registry
-            .read_window(subscription_id.id(), (from_us, to_us))?;
-        Ok(totals.map(|totals| {
-            let named = totals.into_iter();
-            named
-                .map(|(charge, units, events)| (id_bytes(py, charge), units, events))
-                .collect()
-        }))
+        let usage = self.0.lock()?.registry.read_window(
+            subscription_id.id(),
+            (from_us, to_us),
+            period,
+            &levels?,
+        )?;
+        let rows = usage.map(|usage| usage.into_iter().map(|usage| charges::row(py, usage)));
+        rows.map(Iterator::collect).transpose()
     }
 
     fn apply_fact(&self, stream_id: Id16, version: u64, hash: Hash32) -> PyResult<()> {

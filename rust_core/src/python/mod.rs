@@ -1,5 +1,6 @@
 //! The Python face of the core: argument types, errors and the module.
 
+mod charges;
 mod core;
 mod readers;
 

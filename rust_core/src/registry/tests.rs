@@ -1,16 +1,14 @@
 use super::*;
+use crate::bucket::empty_buckets;
 use crate::fold::Aggregation;
+use crate::property::Moment;
 
 const ORG: Id = 1;
 const KEY: Id = 2;
 const WINDOW: (i64, i64) = (10_000, 20_000);
 
 fn charge(id: Id) -> Charge {
-    Charge {
-        id,
-        metric_code: b"calls"[..].into(),
-        aggregation: Aggregation::Count,
-    }
+    Charge::new(id, "calls", Aggregation::Count, None, false).unwrap()
 }
 
 fn spec(
@@ -40,15 +38,19 @@ fn registry() -> Registry {
 
 fn event(registry: &mut Registry, timestamp_us: i64) {
     let sample = Sample {
-        timestamp_us,
+        moment: Moment {
+            timestamp_us,
+            received_at_us: 0,
+        },
         properties: b"{}",
+        computed: None,
     };
     registry.fold(KEY, 0, b"calls", &sample).unwrap();
 }
 
 fn counts(registry: &Registry) -> Option<Vec<u64>> {
-    let totals = registry.read_window(5, WINDOW).unwrap()?;
-    Some(totals.into_iter().map(|(_, _, events)| events).collect())
+    let totals = registry.read_window(5, WINDOW, None, &[]).unwrap()?;
+    Some(totals.iter().map(|usage| usage.events_count).collect())
 }
 
 #[test]
@@ -99,10 +101,10 @@ fn a_fold_that_a_change_overtook_is_dropped() {
     assert!(!registry.open_window(5, WINDOW, 1).unwrap());
     let begun = registry.refold(5, WINDOW).unwrap().unwrap();
     registry.put_subscription(spec(5, 2, 0, None), 1).unwrap();
-    let older = empty_aggregates(&begun.charges);
+    let older = empty_buckets(&begun.plan);
     assert!(!registry.finish_refold(5, WINDOW, &begun, older).unwrap());
     let again = registry.refold(5, WINDOW).unwrap().unwrap();
-    let older = empty_aggregates(&again.charges);
+    let older = empty_buckets(&again.plan);
     assert!(registry.finish_refold(5, WINDOW, &again, older).unwrap());
     assert_eq!(counts(&registry), Some(vec![0, 0]));
 }

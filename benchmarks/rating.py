@@ -1,0 +1,118 @@
+"""Rating: units and events of a charge to the amounts of its fee, one thread, no I/O.
+
+`python -m benchmarks.rating` prints a JSON line per figure.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from benchmarks.report import Result
+from lago_engine.domain.catalog.entities import BillableMetric, Charge
+from lago_engine.domain.decimals import CONTEXT
+from lago_engine.domain.money import to_minor
+from lago_engine.domain.rating.charge_fees import rate_charge
+
+RUNS: Final = 5
+FEES: Final = 10_000
+GOAL: Final = 20_000
+TIERS: Final = 5
+
+_ID: Final = UUID("0196f3a0-0000-8000-8000-0000000000be")
+_NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_METRIC: Final = BillableMetric(
+    id=_ID, code="calls", name="Calls", aggregation_type="count_agg", created_at=_NOW
+)
+
+
+def _tiers(price: str) -> list[dict[str, Any]]:
+    """Ranges of 1,000 units that get cheaper, the last one open."""
+    return [
+        {
+            "from_value": 1000 * number + (number > 0),
+            "to_value": None if number == TIERS - 1 else 1000 * (number + 1),
+            price: f"0.0{TIERS - number}25",
+            "flat_amount": str(number),
+        }
+        for number in range(TIERS)
+    ]
+
+
+PROPERTIES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "standard": {"amount": "0.0125"},
+    "graduated": {"graduated_ranges": _tiers("per_unit_amount")},
+    "graduated_percentage": {"graduated_percentage_ranges": _tiers("rate")},
+    "volume": {"volume_ranges": _tiers("per_unit_amount")},
+    "package": {"amount": "12.5", "package_size": 500, "free_units": 50},
+    "percentage": {"rate": "1.5", "fixed_amount": "0.2", "free_units_per_events": 100},
+}
+
+# All of them reach the last range, and most average prices repeat without end.
+UNITS: Final[Sequence[Decimal]] = [
+    Decimal(1000 * TIERS + number) + Decimal(number % 7) / 8 for number in range(FEES)
+]
+
+
+def _charge(model: Any) -> Charge:
+    return Charge(
+        id=_ID,
+        code=model,
+        billable_metric_id=_ID,
+        billable_metric_code=_METRIC.code,
+        charge_model=model,
+        properties=PROPERTIES[model],
+        created_at=_NOW,
+    )
+
+
+def _rate(charge: Charge) -> float:
+    """Fees per second."""
+    began = perf_counter()
+    for units in UNITS:
+        rate_charge(charge, _METRIC, units=units, events_count=int(units), currency="EUR")
+    return FEES / (perf_counter() - began)
+
+
+def _floor() -> float:
+    """One exact product and its rounding to cents: what any price has to do."""
+    price = Decimal("0.0125")
+    began = perf_counter()
+    for units in UNITS:
+        to_minor(CONTEXT.multiply(units, price), "EUR")
+    return FEES / (perf_counter() - began)
+
+
+def results() -> Iterator[Result]:
+    floor = statistics.median(_floor() for _ in range(RUNS))
+    for model in PROPERTIES:
+        charge = _charge(model)
+        yield Result.of(
+            f"rating, {model}",
+            "fees/s",
+            [_rate(charge) for _ in range(RUNS)],
+            floor=floor,
+            goal=GOAL,
+            note=f"{TIERS} ranges"
+            if model in ("graduated", "graduated_percentage", "volume")
+            else "",
+        )
+
+
+async def measure(folder: Path) -> AsyncIterator[Result]:
+    """All figures of rating; nothing is written to `folder`."""
+    for result in results():
+        yield result
+
+
+if __name__ == "__main__":
+    for result in results():
+        print(msgspec.json.encode(result).decode(), flush=True)

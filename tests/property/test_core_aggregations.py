@@ -1,0 +1,278 @@
+"""Random charges and events, in any order of arrival: every bucket and group equals the oracle's."""
+
+from __future__ import annotations
+
+import json
+import random
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.aggregation_oracle import ChargeSpec, FilterSpec, Levels, UsageRow
+from reference.metering_oracle import Oracle, Subscription
+
+from lago_engine._core import Core
+
+SECRET, ORG, PLAN, SUBSCRIPTION = b"s" * 16, b"o" * 16, b"p" * 16, b"u" * 16
+DAY = 86_400_000_000
+JUNE = 20_240 * DAY
+WINDOW = (JUNE, JUNE + 30 * DAY)
+PERIOD = (JUNE + 30 * DAY - 1, 30)
+AGGREGATIONS = [
+    "count_agg",
+    "sum_agg",
+    "max_agg",
+    "latest_agg",
+    "unique_count_agg",
+    "weighted_sum_agg",
+]
+MAY_RECUR = {"sum_agg", "unique_count_agg", "weighted_sum_agg"}
+KEYS = ["region", "tier", "zone", "n"]
+VALUES = ["eu", "us", "5", "true", "é"]
+NUMBERS = [
+    "1",
+    "-1",
+    "2.50",
+    '"7"',
+    '"-0.5"',
+    "1e3",
+    '"1e3"',
+    "1e-25",
+    "123456789012345678901234567890",
+    "3.000",
+]
+ODD_NUMBERS = ["null", '"x"', "true", "[1]", '""', '"+1"', "1e999", '{"a":null}']
+TEXTS = ['"eu"', '"us"', '"5"', "5", "5e0", "true", '"true"', '"\\u00e9"', "null", '""', '[1,"a"]']
+OPERATIONS = ['"add"', '"remove"', '"remove"', '"ADD"', "null", '""', "1"]
+
+key_lists = st.lists(st.sampled_from(KEYS), max_size=2, unique=True)
+
+
+@st.composite
+def filters(draw: st.DrawFn) -> list[FilterSpec]:
+    found = []
+    for number in range(draw(st.integers(0, 4))):
+        keys = draw(st.lists(st.sampled_from(KEYS[:2]), min_size=1, max_size=2, unique=True))
+        accepted = st.lists(st.sampled_from(VALUES), min_size=1, max_size=4)
+        values = [(key, draw(accepted)) for key in keys]
+        found.append((bytes([200 + number]) * 16, values, draw(key_lists)))
+    return found
+
+
+@st.composite
+def charges(draw: st.DrawFn) -> list[ChargeSpec]:
+    found = []
+    for number in range(draw(st.integers(1, 3))):
+        aggregation = draw(st.sampled_from(AGGREGATIONS))
+        recurring = aggregation in MAY_RECUR and draw(st.booleans())
+        field = None if aggregation == "count_agg" else "n"
+        identity = bytes([number]) * 16
+        found.append(
+            (identity, "m", aggregation, field, recurring, draw(key_lists), draw(filters()))
+        )
+    return found
+
+
+@st.composite
+def properties(draw: st.DrawFn) -> str:
+    members = [("n", draw(st.sampled_from(NUMBERS * 3 + ODD_NUMBERS)))]
+    for key in KEYS[:3]:
+        if draw(st.booleans()):
+            members.append((key, draw(st.sampled_from(TEXTS))))
+    if draw(st.integers(0, 2)) == 0:
+        members.append(("operation_type", draw(st.sampled_from(OPERATIONS))))
+    return "{" + ",".join(f'"{key}":{value}' for key, value in members) + "}"
+
+
+instants = st.one_of(
+    st.sampled_from([-1, 0, 1, 10, 15 * DAY, 15 * DAY + 1, 30 * DAY - 1, 30 * DAY]),
+    st.integers(-5 * DAY, 31 * DAY),
+).map(lambda offset: JUNE + offset)
+events = st.lists(st.tuples(instants, properties()), max_size=24)
+
+
+def body(batch: list[tuple[int, str]], first: int) -> bytes:
+    items = []
+    for number, (at, found) in enumerate(batch):
+        items.append(
+            f'{{"transaction_id":"t{first + number}","external_subscription_id":"e","code":"m",'
+            f'"timestamp":"{at // 10**6}.{at % 10**6:06d}","properties":{found}}}'
+        )
+    return ('{"events":[' + ",".join(items) + "]}").encode()
+
+
+class Engine:
+    """A core and its oracle, fed alike."""
+
+    def __init__(self, plan: list[ChargeSpec], started_at: int = JUNE) -> None:
+        self.plan, self.started_at = plan, started_at
+        self.core, self.oracle = self.new_core(), Oracle()
+        self.segments: list[bytes] = []
+
+    def new_core(self) -> Core:
+        core = Core(SECRET)
+        core.put_plan(PLAN, self.plan)
+        core.put_subscription(SUBSCRIPTION, ORG, "e", b"c" * 16, PLAN, self.started_at, None)
+        return core
+
+    def commit(self, batch: list[tuple[int, str]], first: int, now_us: int) -> None:
+        if not batch:
+            return
+        text = body(batch, first)
+        assert self.core.ingest(ORG, text, False, now_us).status == 200
+        self.oracle.ingest(ORG, text, False, now_us)
+        sealed = self.core.seal(now_us, [])
+        assert sealed.segment is not None
+        self.segments.append(sealed.segment)
+        self.core.confirm()
+        self.oracle.seal()
+        self.oracle.confirm()
+
+    def feed(self, batches: list[list[tuple[int, str]]]) -> None:
+        first = 0
+        for number, batch in enumerate(batches):
+            self.commit(batch, first, JUNE + number)
+            first += len(batch)
+
+    def read(self, core: Core, levels: Levels) -> list[UsageRow] | None:
+        given = [(*name, format(level, "f")) for name, level in levels.items()]
+        return core.read_window(SUBSCRIPTION, *WINDOW, PERIOD, given)
+
+    def expected(self, levels: Levels) -> list[UsageRow]:
+        subscription = Subscription(ORG, "e", self.plan, self.started_at, None)
+        return self.oracle.usage(subscription, *WINDOW, PERIOD, levels)
+
+
+@st.composite
+def levels(draw: st.DrawFn, plan: list[ChargeSpec]) -> Levels:
+    found: Levels = {}
+    for identity, _, aggregation, _, recurring, keys, of_filters in plan:
+        if not (recurring and aggregation == "weighted_sum_agg"):
+            continue
+        buckets = [(None, keys)] + [(filter_id, own) for filter_id, _, own in of_filters]
+        for filter_id, own in buckets:
+            values = st.sampled_from([None, "eu", "us", "a level only"])
+            group = draw(st.tuples(*[values for _ in own]))
+            if draw(st.booleans()):
+                level = draw(st.sampled_from(["0", "5", "-1.25"]))
+                found[identity, filter_id, group] = Decimal(level)
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(charges(), events, st.data())
+def test_buckets_equal_the_oracle(
+    plan: list[ChargeSpec], found: list[tuple[int, str]], data: st.DataObject
+) -> None:
+    engine = Engine(plan, data.draw(st.sampled_from([JUNE - 3 * DAY, JUNE, JUNE + 10 * DAY])))
+    assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
+    size = data.draw(st.integers(1, 8))
+    engine.feed([found[start : start + size] for start in range(0, len(found), size)])
+    chosen = data.draw(levels(plan))
+    expected = engine.expected(chosen)
+    assert engine.read(engine.core, chosen) == expected
+    restored = Core.restore(SECRET, engine.core.snapshot())
+    assert engine.read(restored, chosen) == expected
+    # Folded again from the log, by a core that learns of the window last.
+    engine.core.close_window(SUBSCRIPTION, *WINDOW)
+    if not engine.core.open_window(SUBSCRIPTION, *WINDOW):
+        assert engine.core.fold_window(SUBSCRIPTION, *WINDOW, engine.segments)
+    assert engine.read(engine.core, chosen) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(charges(), events, st.integers(0, 2**32))
+def test_the_order_of_arrival_changes_nothing(
+    plan: list[ChargeSpec], found: list[tuple[int, str]], seed: int
+) -> None:
+    """Events of one instant are told apart by their arrival, so here each has an instant of its own."""
+    apart = [(at + number, text) for number, (at, text) in enumerate(sorted(found))]
+    shuffled = random.Random(seed).sample(apart, len(apart))
+    totals = []
+    for batch in (apart, shuffled):
+        engine = Engine(plan)
+        assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
+        engine.feed([batch])
+        totals.append(engine.read(engine.core, {}))
+    assert totals[0] == totals[1]
+
+
+def usage(aggregation: str, recurring: bool, found: list[tuple[float, str]]) -> tuple[str, int]:
+    engine = Engine([(b"c" * 16, "m", aggregation, "n", recurring, [], [])], JUNE - 60 * DAY)
+    engine.core.open_window(SUBSCRIPTION, *WINDOW)
+    engine.feed([[(JUNE + int(day * DAY), text) for day, text in found]])
+    rows = engine.read(engine.core, {})
+    assert rows is not None
+    [(_, _, _, units, count, _)] = rows
+    return units, count
+
+
+def value(text: str, operation: str | None = None) -> str:
+    members = {"n": text} if operation is None else {"n": text, "operation_type": operation}
+    return json.dumps(members)
+
+
+EXAMPLES = [
+    ("sum_agg", False, [(1, value("12.5")), (2, value("7")), (3, value("abc")), (4, "{}"), (5, value("-3"))], "16.5", 3),
+    ("sum_agg", True, [(-9, value("20")), (3, value("5")), (4, value("-3"))], "22", 3),
+    ("max_agg", False, [(1, value("4")), (2, value("19")), (3, value("7"))], "19", 3),
+    ("max_agg", False, [(1, value("-4"))], "-4", 1),
+    ("max_agg", False, [], "0", 0),
+    ("latest_agg", False, [(2, value("9")), (19, value("4")), (9, value("6"))], "4", 3),
+    ("latest_agg", False, [(2, value("9")), (19, value("-4"))], "0", 2),
+    ("unique_count_agg", False,
+     [(n, value(*pair)) for n, pair in enumerate([("A",), ("B",), ("A",), ("A", "remove"), ("C", "remove"), ("C",),
+                                                  ("B", "remove"), ("B", "add")])], "2", 2),
+    ("unique_count_agg", True, [(-9, value("A")), (1, value("B")), (2, value("A", "remove"))], "1", 1),
+    ("unique_count_agg", False, [(1, "{}"), (2, value("A", "ADD")), (3, value("B", ""))], "0", 0),
+    ("weighted_sum_agg", False, [(3, value("10")), (15.5, value("-4"))], "7.06666666666666666667", 2),
+    ("weighted_sum_agg", True, [(-20, value("5")), (3, value("10")), (15.5, value("-4"))], "12.06666666666666666667", 2),
+    ("weighted_sum_agg", False, [(10, value("10"))], "6.66666666666666666667", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("aggregation", "recurring", "found", "units", "count"), EXAMPLES)
+def test_examples_of_the_specification(
+    aggregation: str, recurring: bool, found: list[tuple[float, str]], units: str, count: int
+) -> None:
+    assert usage(aggregation, recurring, found) == (units, count)
+
+
+def test_what_a_plan_must_not_say() -> None:
+    core = Core(SECRET)
+    one = (b"f" * 16, [("region", ["eu"])], [])
+    good: ChargeSpec = (b"c" * 16, "m", "sum_agg", "n", True, ["region"], [one])
+    core.put_plan(b"1" * 16, [good])
+    for number, (place, wrong) in enumerate(
+        [
+            (2, "custom_agg"),
+            (2, "count_agg"),
+            (2, "max_agg"),
+            (3, None),
+            (6, [(b"f" * 16, [], [])]),
+            (6, [(b"f" * 16, [("region", [])], [])]),
+            (6, [(b"f" * 16, [("region", ["eu"]), ("region", ["us"])], [])]),
+        ]
+    ):
+        changed = [*good]
+        changed[place] = wrong
+        with pytest.raises(ValueError, match=r"."):
+            core.put_plan(bytes([number]) * 16, [tuple(changed)])  # type: ignore[list-item]
+
+
+def test_a_weighted_sum_is_read_with_its_period() -> None:
+    engine = Engine([(b"c" * 16, "m", "weighted_sum_agg", "n", False, [], [])])
+    assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
+    for period in (None, (PERIOD[0], 0)):
+        with pytest.raises(ValueError, match="period"):
+            engine.core.read_window(SUBSCRIPTION, *WINDOW, period)
+
+
+def test_old_snapshots_are_refused() -> None:
+    snapshot = Core(SECRET).snapshot()
+    assert snapshot[:8] == b"LAGOSNP\x02"
+    from lago_engine.errors import CorruptionError
+
+    with pytest.raises(CorruptionError, match="version"):
+        Core.restore(SECRET, b"LAGOSNP\x01" + snapshot[8:])
