@@ -35,8 +35,6 @@ Commit = dict[int, list[bytes]]
 """Event objects by customer."""
 
 
-
-
 class _Layout(NamedTuple):
     """Commits as one way of packing lays them out. packing_s: what packing took. meter: what packed them."""
 

@@ -93,7 +93,15 @@ def trace(shop: Shop) -> dict[str, Any]:
     """Everything that a commit leaves behind, in memory and in the store."""
     partition = shop.engine.partition
     stats = partition.meter.stats()
-    kinds = ("organization", "billable_metric", "plan", "customer", "subscription", "invoice", "fee")
+    kinds = (
+        "organization",
+        "billable_metric",
+        "plan",
+        "customer",
+        "subscription",
+        "invoice",
+        "fee",
+    )
     return {
         "last commit": shop.engine.store.last_commit(),
         "log": shop.engine.store.last_position(),

@@ -45,9 +45,7 @@ async def stored_ids(call: Client) -> list[str]:
 async def test_a_full_disk(tmp_path: Path) -> None:
     """Files of the server may not grow beyond a limit: as with a full disk, every write fails there."""
     home = Home(tmp_path / "data")
-    server = await Server.start(
-        home, LAGO_ENGINE_API_KEY=KEY, LAGO_ENGINE_SNAPSHOT_EVERY_S="1"
-    )
+    server = await Server.start(home, LAGO_ENGINE_API_KEY=KEY, LAGO_ENGINE_SNAPSHOT_EVERY_S="1")
     limits = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, limits[1]))
     async with aiohttp.ClientSession() as http:
@@ -161,9 +159,7 @@ async def test_a_changed_bit_in_usage_is_found(closed: Home, where: int) -> None
         ("DELETE FROM commits WHERE seq = (SELECT max(seq) FROM commits)", "no commit"),
     ],
 )  # fmt: skip
-async def test_missing_and_altered_rows_are_found(
-    closed: Home, statement: str, word: str
-) -> None:
+async def test_missing_and_altered_rows_are_found(closed: Home, statement: str, word: str) -> None:
     tamper(closed, statement)
     refused(closed, "verify", word)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,9 @@ from lago_engine.store import CommitUndecided
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    yield Home(tmp_path / "data", url)
+    return Home(tmp_path / "data", url)
 
 
 @pytest.fixture
@@ -52,7 +51,9 @@ async def test_a_full_disk_under_usage_commands_and_duplicates(home: Home, disk:
         disk.fail()
         answers = await asyncio.gather(original, repeated, mixed, *orders, return_exceptions=True)
         assert [type(answer) for answer in answers] == [UnavailableError] * len(answers)
-        assert {answer.status for answer in answers if isinstance(answer, UnavailableError)} == {503}
+        assert {answer.status for answer in answers if isinstance(answer, UnavailableError)} == {
+            503
+        }
 
         # Then nothing has happened.
         assert trace(shop) == before
@@ -177,7 +178,9 @@ async def test_an_undecided_commit_ends_the_engine(tmp_path: Path, disk: Disk) -
     home.assert_sound()
 
 
-async def test_a_lost_confirmation_of_postgres_is_looked_up(postgres_url: str, tmp_path: Path, disk: Disk) -> None:
+async def test_a_lost_confirmation_of_postgres_is_looked_up(
+    postgres_url: str, tmp_path: Path, disk: Disk
+) -> None:
     home = Home(tmp_path, postgres_url)
     async with engine_on(disk, home) as shop:
         disk.lose_confirmation()

@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,9 @@ STARTING_S = (0.2, 1.0)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    yield Home(tmp_path / "data", url)
+    return Home(tmp_path / "data", url)
 
 
 async def test_killed_twenty_times(home: Home) -> None:
