@@ -11,6 +11,7 @@ from benchmarks import servers
 from benchmarks.bodies import BATCH_EVENTS, EventSource
 from benchmarks.load import CONNECTIONS, Round, Target, send
 from benchmarks.report import Result
+from benchmarks.servers import Server
 
 SUBSCRIPTIONS: Final = 10_000
 RUNS: Final = 3
@@ -32,12 +33,12 @@ class Shape(NamedTuple):
     goal: float | None
 
 
-SINGLE: Final = Shape("single events", "/events", EventSource.singles, 12_000, 1, None)
+SINGLE: Final = Shape("single events", "/events", EventSource.singles, 10_000, 1, None)
 FOR_ONE: Final = Shape(
     "batches of 100 for one subscription",
     "/events/batch",
     EventSource.batches_for_one,
-    4_000,
+    3_000,
     BATCH_EVENTS,
     150_000,
 )
@@ -45,20 +46,28 @@ FOR_ALL: Final = Shape(
     "batches of 100 over 10,000 subscriptions",
     "/events/batch",
     EventSource.batches_for_all,
-    3_000,
+    2_000,
     BATCH_EVENTS,
     50_000,
 )
 SHAPES: Final = (SINGLE, FOR_ONE, FOR_ALL)
 
-Floors = Mapping[str, Sequence[Round]]
+
+class Measured(NamedTuple):
+    """cpu_us: of the server, per event."""
+
+    rounds: list[Round]
+    cpu_us: float
+
+
+Floors = Mapping[str, Measured]
 
 
 async def measure(folder: Path) -> AsyncIterator[Result]:
     """All figures of the way in."""
     source = EventSource("floor")
     async with servers.floor() as server:
-        floors = {shape.name: await _rounds(server.target, shape, source) for shape in SHAPES}
+        floors = {shape.name: await _rounds(server, shape, source) for shape in SHAPES}
         alone = await send(
             server.target, _requests(server.target, SINGLE, source, SINGLES_ALONE), 1
         )
@@ -66,8 +75,8 @@ async def measure(folder: Path) -> AsyncIterator[Result]:
     source = EventSource("fast")
     async with servers.engine(data) as server:
         for shape in SHAPES:
-            rounds = await _rounds(server.target, shape, source)
-            for result in _results(shape, rounds, floors):
+            measured = await _rounds(server, shape, source)
+            for result in _results(shape, measured, floors):
                 yield result
         yield await _alone(server.target, source, alone)
         for result in await _repeated(server.target, source, floors):
@@ -75,8 +84,8 @@ async def measure(folder: Path) -> AsyncIterator[Result]:
     data = await servers.make_world(folder, SUBSCRIPTIONS)
     async with servers.engine(data, "--sync-delay-s", str(SLOW_SYNC_S)) as server:
         for shape in SHAPES:
-            rounds = await _rounds(server.target, shape, source)
-            for result in _results(shape, rounds, floors, slow=True):
+            measured = await _rounds(server, shape, source)
+            for result in _results(shape, measured, floors, slow=True):
                 yield result
 
 
@@ -84,12 +93,15 @@ def _requests(target: Target, shape: Shape, source: EventSource, count: int) -> 
     return target.post(shape.path, shape.make(source, count, SUBSCRIPTIONS))
 
 
-async def _rounds(target: Target, shape: Shape, source: EventSource) -> list[Round]:
+async def _rounds(server: Server, shape: Shape, source: EventSource) -> Measured:
+    target = server.target
     await send(target, _requests(target, shape, source, shape.requests // 10))  # Warms up.
-    return [
-        (await send(target, _requests(target, shape, source, shape.requests))).expect(200)
-        for _ in range(RUNS)
-    ]
+    cpu_s, rounds = server.cpu_s(), list[Round]()
+    for _ in range(RUNS):
+        requests = _requests(target, shape, source, shape.requests)
+        rounds.append((await send(target, requests)).expect(200))
+    events = RUNS * shape.requests * shape.events
+    return Measured(rounds, (server.cpu_s() - cpu_s) / events * 1e6)
 
 
 def _per_second(shape: Shape, rounds: Sequence[Round]) -> list[float]:
@@ -97,12 +109,13 @@ def _per_second(shape: Shape, rounds: Sequence[Round]) -> list[float]:
 
 
 def _floor(shape: Shape, floors: Floors) -> float:
-    return statistics.median(_per_second(shape, floors[shape.name]))
+    return statistics.median(_per_second(shape, floors[shape.name].rounds))
 
 
 def _results(
-    shape: Shape, rounds: Sequence[Round], floors: Floors, *, slow: bool = False
+    shape: Shape, measured: Measured, floors: Floors, *, slow: bool = False
 ) -> list[Result]:
+    rounds, floor = measured.rounds, floors[shape.name]
     name = shape.name + (", sync 2 ms slower" if slow else "")
     goal = None if slow else shape.goal or SINGLE_GOAL * _floor(shape, floors)
     rate = Result.of(
@@ -111,14 +124,15 @@ def _results(
         _per_second(shape, rounds),
         floor=_floor(shape, floors),
         goal=goal,
-        note=f"{CONNECTIONS} connections",
+        note=f"{CONNECTIONS} connections; CPU per event: {measured.cpu_us:.1f} µs, "
+        f"floor {floor.cpu_us:.1f} µs",
     )
     return [rate] + [
         Result.of(
             f"ingest: {name}, p{percent}",
             "ms",
             [round_.percentile_ms(percent) for round_ in rounds],
-            floor=statistics.median(r.percentile_ms(percent) for r in floors[shape.name]),
+            floor=statistics.median(r.percentile_ms(percent) for r in floor.rounds),
             note="per request, at that rate",
         )
         for percent in (50, 99)

@@ -105,20 +105,24 @@ def _metric(code: str) -> dict[str, Any]:
 
 async def _customer(engine: Engine, number: int) -> None:
     name = external_id(number)
-    whose = {
-        "organization_id": ORGANIZATION_ID,
-        "customer_id": ids.customer_id(ORGANIZATION_ID, name),
-    }
-    await engine.execute(
-        UpsertCustomer(**whose, external_id=name, input={"external_id": name, "currency": "EUR"}),
-        actor="setup",
+    customer_id = ids.customer_id(ORGANIZATION_ID, name)
+    customer = UpsertCustomer(
+        organization_id=ORGANIZATION_ID,
+        customer_id=customer_id,
+        external_id=name,
+        input={"external_id": name, "currency": "EUR"},
     )
-    subscription = {
-        "external_customer_id": name,
-        "external_id": f"sub_{number:05d}",
-        "plan_code": "basic",
-    }
-    await engine.execute(CreateSubscription(**whose, input=subscription), actor="setup")
+    subscription = CreateSubscription(
+        organization_id=ORGANIZATION_ID,
+        customer_id=customer_id,
+        input={
+            "external_customer_id": name,
+            "external_id": f"sub_{number:05d}",
+            "plan_code": "basic",
+        },
+    )
+    for command in (customer, subscription):
+        await engine.execute(command, actor="setup")
 
 
 async def _all_of(requests: Iterator[Awaitable[object]]) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "ChainVerifier",
     "Core",
     "EventScan",
+    "Expression",
     "Ingest",
     "Sealed",
     "USAGE_TOPIC",
@@ -116,6 +117,14 @@ class Core:
         field_name; recurring: sum, unique count and weighted sum only. A filter has at least one key, and values for
         each; "all values" is expanded. Anything else raises ValueError.
         """
+    def put_metric(
+        self, org: bytes, code: str, field_name: str | None, expression: str | None
+    ) -> None:
+        """Compute properties[field_name] of the organization's events on this code at ingestion (events.md §4.1).
+
+        None for either removes it. Raises ValueError if the expression does not parse. The computed value is stored
+        beside the event as sent, in answers it takes the property's place.
+        """
     def put_subscription(
         self,
         subscription_id: bytes,
@@ -195,6 +204,20 @@ class Core:
     def commit_hash(self) -> bytes: ...
 
 @final
+class Expression:
+    """A parsed expression of a billable metric (metrics.md §5)."""
+
+    def __new__(cls, text: str) -> Expression:
+        """Raises ValueError saying why and where the text is no expression; at most 4096 bytes and 64 levels."""
+    def evaluate(
+        self, code: str, timestamp_us: int, properties: bytes
+    ) -> tuple[str | None, str | None]:
+        """(value, None) or (None, error); properties: a JSON object, else ValueError.
+
+        Numbers are plain decimals with at least one fractional digit.
+        """
+
+@final
 class ChainVerifier:
     """Recomputes every hash of a log from its first entry; any difference raises CorruptionError."""
 
@@ -226,8 +249,12 @@ class EventScan:
         to_us: int | None = None,
         offset: int = 0,
         limit: int = 100,
+        as_sent: bool = False,
     ) -> EventScan:
-        """from_us, to_us: inclusive bounds of the timestamp. Keeps only the best offset + limit events."""
+        """from_us, to_us: inclusive bounds of the timestamp. Keeps only the best offset + limit events.
+
+        as_sent: properties as they came, without what expressions computed.
+        """
     def feed(self, segment: bytes) -> None: ...
     def finish(self) -> tuple[int, bytes]:
         """(number of all matches, JSON array of the page's event objects)."""

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
-from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.catalog.entities import (
+    ALL_VALUES,
+    BillableMetric,
+    Charge,
+    ChargeFilter,
+    Plan,
+)
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.timezones import micros
-from lago_engine.metering import Meter, MeteredCharge, MeteredSubscription
+from lago_engine.metering import Meter, MeteredCharge, MeteredFilter, MeteredSubscription
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,17 +104,10 @@ class Directory:
         self._entries[entry.id] = entry
 
     def _put_plan(self, plan: Plan, state: OrganizationState) -> None:
-        charges = []
-        for charge in plan.charges:
-            metric = state.metrics_by_id[charge.billable_metric_id]
-            charges.append(
-                MeteredCharge(
-                    charge_id=charge.id,
-                    metric_code=metric.code,
-                    aggregation_type=metric.aggregation_type,
-                    field_name=metric.field_name,
-                )
-            )
+        charges = [
+            metered_charge(charge, state.metrics_by_id[charge.billable_metric_id])
+            for charge in plan.charges
+        ]
         self._meter.put_plan(plan_key(plan), charges)
 
     def _put_subscription(self, entry: Entry, plan: Plan) -> None:
@@ -121,6 +123,50 @@ class Directory:
                 terminated_at_us=None if ended is None else micros(ended),
             )
         )
+
+
+def metered_charge(charge: Charge, metric: BillableMetric) -> MeteredCharge:
+    """What metering counts for a charge."""
+    return MeteredCharge(
+        charge_id=charge.id,
+        metric_code=metric.code,
+        aggregation_type=metric.aggregation_type,
+        field_name=metric.field_name,
+        recurring=metric.recurring,
+        pricing_group_keys=_group_keys(charge.properties),
+        filters=tuple(_metered_filters(charge.filters, metric)),
+    )
+
+
+def _group_keys(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(properties.get("pricing_group_keys", ()))
+
+
+def _metered_filters(
+    filters: Sequence[ChargeFilter], metric: BillableMetric
+) -> Iterator[MeteredFilter]:
+    """In their order, but those with the same values among each other by age: the oldest takes all."""
+    metered = {filter_.id: _metered_filter(filter_, metric) for filter_ in filters}
+    by_age: dict[object, deque[MeteredFilter]] = {}
+    for filter_ in sorted(filters, key=lambda each: each.created_at):
+        same = by_age.setdefault(_value_sets(metered[filter_.id]), deque())
+        same.append(metered[filter_.id])
+    return (by_age[_value_sets(metered[filter_.id])].popleft() for filter_ in filters)
+
+
+def _metered_filter(filter_: ChargeFilter, metric: BillableMetric) -> MeteredFilter:
+    return MeteredFilter(
+        filter_id=filter_.id,
+        values={
+            key: metric.values_of(key) if values == ALL_VALUES else values
+            for key, values in filter_.values.items()
+        },
+        pricing_group_keys=_group_keys(filter_.properties),
+    )
+
+
+def _value_sets(filter_: MeteredFilter) -> object:
+    return frozenset((key, frozenset(values)) for key, values in filter_.values.items())
 
 
 def plan_key(plan: Plan) -> UUID:

@@ -59,6 +59,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 COMMANDS_PER_TICK = 500
+DECIDING_S = 0.01
+"""After so long deciding, what is decided is committed first: usage waits for that commit."""
 
 
 CLOSING = (AdvanceTime, FinalizeInvoice, TerminateSubscription)
@@ -307,8 +309,11 @@ class Partition:
             [w.command.customer_id for w in waiting if isinstance(w.command, CustomerCommand)]
         )
         accepted: list[Waiting] = []
+        time = asyncio.get_running_loop().time
+        until = time() + DECIDING_S
         for number, item in enumerate(waiting):
-            if tentative.must_commit_before(item.command) or self._usage_came_before(item):
+            late = number > 0 and time() > until
+            if late or tentative.must_commit_before(item.command) or self._usage_came_before(item):
                 self._mailbox.put_back(waiting[number:])
                 break
             try:
@@ -432,10 +437,13 @@ class Partition:
                 meta=meta,
             )
             try:
-                return self.store.commit(batch), sealed.versions
+                position = self.store.commit(batch)
             except BaseException:
                 self.meter.rollback()
                 raise
+            if not tentative.facts:
+                self.meter.confirm()
+            return position, sealed.versions
 
         try:
             position, versions = await loop.run_in_executor(self._writer, write)
@@ -449,8 +457,9 @@ class Partition:
             self.directory.apply(fact.event, fact.organization)
         self._projections.commit()
         self._keep(tentative, versions)
-        # Windows are open before the usage of this commit is folded, as a replay opens them.
-        await loop.run_in_executor(self._writer, self.meter.confirm)
+        if tentative.facts:
+            # Windows are open before the usage of this commit is folded, as a replay opens them.
+            await loop.run_in_executor(self._writer, self.meter.confirm)
         self._release(sealed_batch, committed=True)
         for listener in self.listeners:
             listener(Committed(last_position=position, facts=tentative.facts))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from lago_engine.domain.customer.decision import ChargeUsage
+from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.domain.timezones import micros, to_exclusive
-from lago_engine.metering import Meter, Window
+from lago_engine.metering import BucketUsage as MeteredUsage
+from lago_engine.metering import Meter, Period, Window
 from lago_engine.store.port import Store
 
 
@@ -29,13 +30,17 @@ class UsageWindows:
         self._store = store
 
     def read(
-        self, subscription_id: UUID, start: datetime, end: datetime
-    ) -> Mapping[UUID, ChargeUsage]:
+        self, subscription_id: UUID, start: datetime, end: datetime, *, days: int
+    ) -> Mapping[UUID, Sequence[BucketUsage]]:
         """Usage per charge in [start, end], both inclusive; `UsageReader` of decisions."""
-        totals = self._meter.read_window(_window((subscription_id, start, end)))
+        window = subscription_id, start, end
+        totals = self._meter.read_window(_window(window), Period(micros(end), days))
         if totals is None:
-            raise WindowNotReady((subscription_id, start, end))
-        return {total.charge_id: ChargeUsage(total.units, total.events_count) for total in totals}
+            raise WindowNotReady(window)
+        buckets: dict[UUID, list[BucketUsage]] = {}
+        for total in totals:
+            buckets.setdefault(total.charge_id, []).append(_bucket(total))
+        return buckets
 
     def open(self, windows: Iterable[UsageWindow]) -> None:
         """Keep these windows folded from now on."""
@@ -54,6 +59,17 @@ class UsageWindows:
             numbers = self._meter.needed_segments(metered.subscription_id)
             if self._meter.fold_window(metered, self._store.read_segments(numbers)):
                 return
+
+
+def _bucket(total: MeteredUsage) -> BucketUsage:
+    aggregated = total.total_aggregated_units
+    return BucketUsage(
+        total.units,
+        total.events_count,
+        total.filter_id,
+        total.group,
+        None if aggregated == total.units else aggregated,
+    )
 
 
 def _window(window: UsageWindow) -> Window:

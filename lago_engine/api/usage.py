@@ -8,7 +8,8 @@ from lago_engine.api.answers import object_answer
 from lago_engine.api.call import Call
 from lago_engine.api.params import Params
 from lago_engine.api.routes import get
-from lago_engine.errors import NotAllowed
+from lago_engine.domain.validation import NOT_SUPPORTED_YET
+from lago_engine.errors import NotAllowed, ValidationFailed
 
 CHARGE_FILTERS = (
     ("charge_id", "filter_by_charge_id"),
@@ -22,6 +23,7 @@ async def current_usage(call: Call) -> web.Response:
     params = call.params
     if params.flag("full_usage"):
         raise NotAllowed("full_usage_not_allowed")
+    _refuse_regrouping(params)
     usage = await call.engine.current_usage(
         call.organization_id,
         call.path("external_id"),
@@ -39,6 +41,19 @@ def charge_filter(params: Params) -> dict[str, str] | None:
         if value is not None:
             return {name: value}
     return None
+
+
+def _refuse_regrouping(params: Params) -> None:
+    """Usage is shown in the groups it is priced by, all of them."""
+    asked = [
+        name
+        for name in ("group", "filter_by_group")
+        if params.text(name) is not None or params.members(name)
+    ]
+    if params.flag("skip_grouping"):
+        asked.append("skip_grouping")
+    if asked:
+        raise ValidationFailed({name: [NOT_SUPPORTED_YET] for name in asked})
 
 
 ROUTES = (get("/customers/{external_id}/current_usage", current_usage),)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from lago_engine.audit.priced import bucket_of, priced_charges
 from lago_engine.audit.segments import iter_segments
 from lago_engine.domain.instants import parse_instant
 from lago_engine.domain.rating.derivation import formulas
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import NotFound
-from lago_engine.metering import scan_events
+from lago_engine.metering import MeteredCharge, scan_events
 from lago_engine.store.documents import Filter, Query
 from lago_engine.store.port import Store
 
 EVENTS_SHOWN_MAX = 1_000
+EVENTS_READ_MAX = 1_000_000
+"""Of a charge with several buckets, to find those of one of them."""
 
 
 class UsageLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +61,11 @@ class InvoiceExplained(msgspec.Struct, frozen=True, kw_only=True):
 def explain(store: Store, invoice: str) -> InvoiceExplained:
     """Explain an invoice by id or by number. Raises NotFound."""
     organization_id, document = _find(store, invoice)
-    fees = [_fee(store, organization_id, fee, document["currency"]) for fee in document["fees"]]
+    customer_id, invoice_id = UUID(document["customer"]["lago_id"]), UUID(document["lago_id"])
+    charges = priced_charges(store, customer_id, invoice_id)
+    fees = [
+        _fee(store, organization_id, fee, charges, document["currency"]) for fee in document["fees"]
+    ]
     return InvoiceExplained(
         invoice_id=document["lago_id"],
         number=document["number"],
@@ -105,15 +113,20 @@ def _totals(invoice: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _fee(
-    store: Store, organization_id: UUID, fee: Mapping[str, Any], currency: str
+    store: Store,
+    organization_id: UUID,
+    fee: Mapping[str, Any],
+    charges: Mapping[UUID, MeteredCharge],
+    currency: str,
 ) -> FeeExplained:
     window = fee["from_date"], fee["to_date"]
     events: list[UsageLine] = []
     if fee["item"]["type"] == "charge" and fee["lago_true_up_parent_fee_id"] is None:
-        events = _events(store, organization_id, fee, window)
+        charge = charges[UUID(fee["lago_charge_id"])]
+        events = _events(store, organization_id, fee, charge, window)
     return FeeExplained(
         fee_id=fee["lago_id"],
-        item=f"{fee['item']['type']} {fee['item']['code']}",
+        item=_named(fee["item"]),
         amount_cents=fee["amount_cents"],
         taxes_amount_cents=fee["taxes_amount_cents"],
         derivation=list(_derivation(fee, currency)),
@@ -121,6 +134,15 @@ def _fee(
         events_count=fee["events_count"],
         events=events,
     )
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    """What is billed, with its charge filter and group if it has any."""
+    parts = [f"{item['type']} {item['code']}"]
+    if item["filter_invoice_display_name"] is not None:
+        parts.append(f"[{item['filter_invoice_display_name']}]")
+    parts += [f"{key}={value or 'none'}" for key, value in item["grouped_by"].items()]
+    return " ".join(parts)
 
 
 def _derivation(fee: Mapping[str, Any], currency: str) -> Iterator[str]:
@@ -161,8 +183,13 @@ class _PlainNumbers:
 
 
 def _events(
-    store: Store, organization_id: UUID, fee: Mapping[str, Any], window: tuple[str, str]
+    store: Store,
+    organization_id: UUID,
+    fee: Mapping[str, Any],
+    charge: MeteredCharge,
+    window: tuple[str, str],
 ) -> list[UsageLine]:
+    """The newest events of the fee's bucket; of a recurring metric those before the window count too."""
     start, end = parse_instant(window[0]), parse_instant(window[1])
     assert start is not None
     assert end is not None
@@ -171,16 +198,23 @@ def _events(
         iter_segments(store),
         code=fee["item"]["code"],
         external_subscription_id=fee["external_subscription_id"],
-        from_us=micros(start),
+        from_us=None if charge.recurring else micros(start),
         # Documents show whole seconds; the window lasts to the end of its last one.
         to_us=micros(end) + 999_999,
-        limit=EVENTS_SHOWN_MAX,
+        limit=EVENTS_READ_MAX if charge.filters or charge.pricing_group_keys else EVENTS_SHOWN_MAX,
     )[1]
+    filter_id, group = fee["lago_charge_filter_id"], tuple(fee["item"]["grouped_by"].values())
+    bucket = None if filter_id is None else UUID(filter_id), group
+    events = (
+        event
+        for event in msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal).decode(body)
+        if bucket_of(charge, event["properties"]) == bucket
+    )
     return [
         UsageLine(
             transaction_id=event["transaction_id"],
             timestamp=event["timestamp"],
             properties=event["properties"],
         )
-        for event in msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal).decode(body)
+        for event in islice(events, EVENTS_SHOWN_MAX)
     ]

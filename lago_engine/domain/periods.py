@@ -38,6 +38,7 @@ __all__ = [
     "Succession",
     "Windows",
     "billing_day_starts",
+    "charges_days",
     "ended",
     "first_month",
     "follow_zone_change",
@@ -330,6 +331,12 @@ def _continued(
         return start
     # A window that had already been billed in full becomes empty, not reversed.
     return min(continued, to_exclusive(end))
+
+
+def charges_days(sub: PeriodSubject, end: datetime) -> int:
+    """The days of the whole period of a usage window that ends at `end`: its `charges_duration`."""
+    # After a change of time zone a window begins before its period does; it never ends after it.
+    return sub.charges_grid.length(sub.local_date(end))
 
 
 def period_containing(sub: PeriodSubject, at: datetime) -> Period:

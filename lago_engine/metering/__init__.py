@@ -5,6 +5,11 @@
 """
 
 from lago_engine._core import BUILD_PROFILE, USAGE_TOPIC, Ingest, Sealed
+from lago_engine.metering.expressions import (
+    ExpressionResult,
+    evaluate_expression,
+    expression_problem,
+)
 from lago_engine.metering.meter import Meter, MeterStats
 from lago_engine.metering.reading import LogVerifier, scan_events
 from lago_engine.metering.registry import (
@@ -22,6 +27,7 @@ __all__ = [
     "USAGE_TOPIC",
     "BucketUsage",
     "CarriedLevel",
+    "ExpressionResult",
     "Ingest",
     "LogVerifier",
     "Meter",
@@ -32,5 +38,7 @@ __all__ = [
     "Period",
     "Sealed",
     "Window",
+    "evaluate_expression",
+    "expression_problem",
     "scan_events",
 ]

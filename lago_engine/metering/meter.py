@@ -85,6 +85,15 @@ class Meter:
             [_charge(charge) for charge in charges],
         )
 
+    def put_metric(
+        self, organization_id: UUID, code: str, field_name: str | None, expression: str | None
+    ) -> None:
+        """Set the expression that computes a metric's property at ingestion; None for either removes it.
+
+        Events on hand keep what was computed. ValueError if the expression does not parse.
+        """
+        self._core.put_metric(organization_id.bytes, code, field_name, expression)
+
     def put_subscription(self, subscription: MeteredSubscription) -> None:
         """Insert, or change plan or instants; windows that a change touches become incomplete."""
         self._core.put_subscription(

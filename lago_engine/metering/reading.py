@@ -53,10 +53,12 @@ def scan_events(
     to_us: int | None = None,
     offset: int = 0,
     limit: int = 100,
+    as_sent: bool = False,
 ) -> tuple[int, bytes]:
     """Stored usage events of one organization: (number of matches, JSON array of one page of event objects).
 
     Newest timestamp first, then transaction_id (events.md §8, §9). from_us, to_us: inclusive bounds of the timestamp.
+    as_sent: properties as they came, without what expressions computed.
     """
     scan = EventScan(
         organization_id.bytes,
@@ -67,6 +69,7 @@ def scan_events(
         to_us=to_us,
         offset=offset,
         limit=limit,
+        as_sent=as_sent,
     )
     for segment in segments:
         scan.feed(segment)

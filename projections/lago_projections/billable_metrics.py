@@ -42,8 +42,8 @@ def metric_object(metric: BillableMetric) -> Members:
         "code": metric.code,
         "description": metric.description,
         "aggregation_type": metric.aggregation_type,
-        "weighted_interval": None,
-        "recurring": False,
+        "weighted_interval": metric.weighted_interval,
+        "recurring": metric.recurring,
         "rounding_function": metric.rounding_function,
         "rounding_precision": metric.rounding_precision,
         "created_at": instant(metric.created_at),
@@ -52,5 +52,5 @@ def metric_object(metric: BillableMetric) -> Members:
         "active_subscriptions_count": 0,
         "draft_invoices_count": 0,
         "plans_count": 0,
-        "filters": [],
+        "filters": [{"key": each.key, "values": each.values} for each in metric.filters],
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from msgspec import UnsetType
+
 from lago_engine.domain.decimals import CONTEXT, as_json_number, round_half_up, to_wire
 from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice
 from lago_engine.domain.money import minor_units
@@ -22,7 +24,7 @@ def fee_object(fee: Fee, invoice: Invoice) -> Members:
     return {
         "lago_id": fee.id,
         "lago_charge_id": fee.charge_id,
-        "lago_charge_filter_id": None,
+        "lago_charge_filter_id": fee.charge_filter.id if fee.charge_filter else None,
         "lago_fixed_charge_id": None,
         "lago_invoice_id": invoice.id,
         "lago_true_up_fee_id": fee.true_up_fee_id,
@@ -42,7 +44,7 @@ def fee_object(fee: Fee, invoice: Invoice) -> Members:
         "taxes_amount_cents": fee.taxes_amount_cents,
         "taxes_precise_amount": to_wire(taxes_precise),
         "taxes_rate": as_json_number(fee.taxes_rate),
-        "total_aggregated_units": to_wire(fee.units),
+        "total_aggregated_units": to_wire(_aggregated(fee)),
         "total_amount_cents": fee.amount_cents + fee.taxes_amount_cents,
         "total_amount_currency": invoice.currency,
         "units": to_wire(fee.units),
@@ -87,6 +89,11 @@ def _sub_total(fee: Fee) -> int:
     return round_half_up(difference)
 
 
+def _aggregated(fee: Fee) -> Decimal:
+    given = fee.total_aggregated_units
+    return fee.units if isinstance(given, UnsetType) else given
+
+
 def _item(fee: Fee) -> Members:
     return {
         "type": fee.fee_type,
@@ -94,9 +101,11 @@ def _item(fee: Fee) -> Members:
         "name": fee.item_name,
         "description": fee.item_description,
         "invoice_display_name": fee.invoice_display_name,
-        "filters": None,
-        "filter_invoice_display_name": None,
+        "filters": fee.charge_filter.values if fee.charge_filter else None,
+        "filter_invoice_display_name": (
+            fee.charge_filter.invoice_display_name if fee.charge_filter else None
+        ),
         "lago_item_id": fee.item_id,
         "item_type": fee.item_type,
-        "grouped_by": {},
+        "grouped_by": fee.grouped_by or {},
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from lago_engine.domain.catalog.entities import Charge, Plan
+from lago_engine.domain.catalog.entities import Charge, ChargeFilter, Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.events import (
@@ -101,8 +101,18 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
         "properties": _properties(charge.properties),
         "applied_pricing_unit": None,
         "lago_parent_id": None,
-        "filters": [],
+        "filters": [_filter_object(filter_, charge) for filter_ in charge.filters],
         "taxes": tax_objects(charge.tax_ids, organization),
+    }
+
+
+def _filter_object(filter_: ChargeFilter, charge: Charge) -> Members:
+    return {
+        "lago_id": filter_.id,
+        "charge_code": charge.code,
+        "invoice_display_name": filter_.invoice_display_name,
+        "properties": _properties(filter_.properties),
+        "values": filter_.values,
     }
 
 

@@ -1,6 +1,8 @@
 //! The JSON answers of event ingestion (events.md §1-§4).
 
-use crate::event::{Problems, UsageEvent};
+use crate::computed::overlay;
+use crate::error::Result;
+use crate::event::{Flaw, UsageEvent};
 use crate::id::{as_uuid8, push_uuid, Id};
 use crate::json::Text;
 use crate::property::Moment;
@@ -17,16 +19,16 @@ pub enum Refusal {
     MissingEvent,
     NoEvents,
     TooManyEvents,
-    /// Problems of the event of `POST /events`.
-    Event(Problems),
-    /// Problems by index of `POST /events/batch`.
-    Events(Vec<(usize, Problems)>),
+    /// Flaw of the event of `POST /events`.
+    Event(Flaw),
+    /// Flaws by index of `POST /events/batch`.
+    Events(Vec<(usize, Flaw)>),
 }
 
 impl Refusal {
     /// Transactions seen before, by index.
     pub fn duplicates(indexes: &[usize], single: bool) -> Self {
-        let problem = || vec![("transaction_id", "value_already_exist")];
+        let problem = || Flaw::Fields(vec![("transaction_id", "value_already_exist")]);
         if single {
             Self::Event(problem())
         } else {
@@ -50,7 +52,7 @@ impl Refusal {
             }
             Self::NoEvents => details(&[("events", "no_events")]),
             Self::TooManyEvents => details(&[("events", "too_many_events")]),
-            Self::Event(problems) => details(problems),
+            Self::Event(flaw) => flaw_details(flaw),
             Self::Events(failures) => indexed_details(failures),
         };
         format!(
@@ -68,10 +70,18 @@ fn details(problems: &[(&str, &str)]) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-fn indexed_details(failures: &[(usize, Problems)]) -> String {
+/// A string for an expression: its errors name properties, which need no escapes.
+fn flaw_details(flaw: &Flaw) -> String {
+    match flaw {
+        Flaw::Fields(problems) => details(problems),
+        Flaw::Expression(error) => format!(r#""expression_evaluation_failed: {error}""#),
+    }
+}
+
+fn indexed_details(failures: &[(usize, Flaw)]) -> String {
     let items: Vec<String> = failures
         .iter()
-        .map(|(index, problems)| format!(r#""{index}":{}"#, details(problems)))
+        .map(|(index, flaw)| format!(r#""{index}":{}"#, flaw_details(flaw)))
         .collect();
     format!("{{{}}}", items.join(","))
 }
@@ -94,7 +104,7 @@ impl Stamp {
 }
 
 /// The answer to accepted events, in the order sent.
-pub fn events(accepted: &[Accepted<'_>], single: bool) -> Vec<u8> {
+pub fn events(accepted: &[Accepted<'_>], single: bool) -> Result<Vec<u8>> {
     let (open, close): (&[u8], &[u8]) = if single {
         (br#"{"event":"#, b"}")
     } else {
@@ -110,14 +120,15 @@ pub fn events(accepted: &[Accepted<'_>], single: bool) -> Vec<u8> {
         if index > 0 {
             out.push(b',');
         }
-        push_event(&mut out, &accepted.event, &accepted.stamp);
+        push_event(&mut out, &accepted.event, &accepted.stamp)?;
     }
     out.extend_from_slice(close);
-    out
+    Ok(out)
 }
 
-/// Appends the event object of events.md §2.3. Texts and properties are echoed as they were written.
-pub fn push_event(out: &mut Vec<u8>, event: &UsageEvent<'_>, stamp: &Stamp) {
+/// Appends the event object of events.md §2.3. Texts and properties are echoed as they were written,
+/// with the computed property.
+pub fn push_event(out: &mut Vec<u8>, event: &UsageEvent<'_>, stamp: &Stamp) -> Result<()> {
     out.extend_from_slice(br#"{"lago_id":""#);
     push_uuid(out, as_uuid8(stamp.fingerprint));
     out.extend_from_slice(br#"","transaction_id":"#);
@@ -136,7 +147,7 @@ pub fn push_event(out: &mut Vec<u8>, event: &UsageEvent<'_>, stamp: &Stamp) {
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(br#","properties":"#);
-    out.extend_from_slice(event.properties);
+    out.extend_from_slice(&overlay(event.properties, event.computed.as_deref())?);
     out.extend_from_slice(br#","lago_subscription_id":null,"external_subscription_id":"#);
     match event.external_subscription_id {
         Some(text) => push_text(out, text),
@@ -145,6 +156,7 @@ pub fn push_event(out: &mut Vec<u8>, event: &UsageEvent<'_>, stamp: &Stamp) {
     out.extend_from_slice(br#","created_at":""#);
     timestamp::push_seconds(out, stamp.received_at_us);
     out.extend_from_slice(br#""}"#);
+    Ok(())
 }
 
 /// Numbers were taken as strings, so both get quotes.
@@ -162,6 +174,7 @@ mod tests {
     fn event_object() {
         let event = UsageEvent::from_stored(
             br#"{"code":"st\u006frage","transaction_id":7,"properties":{ "gb": 12 }}"#,
+            None,
         )
         .unwrap();
         let stamp = Stamp {
@@ -170,7 +183,7 @@ mod tests {
             received_at_us: 1_750_000_001_999_999,
         };
         let mut out = Vec::new();
-        push_event(&mut out, &event, &stamp);
+        push_event(&mut out, &event, &stamp).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"lago_id":"00000000-0000-8000-8000-000000000000","transaction_id":"7","lago_customer_id":null,"code":"st\u006frage","timestamp":"2025-06-15T15:06:40.123Z","precise_total_amount_cents":null,"properties":{ "gb": 12 },"lago_subscription_id":null,"external_subscription_id":null,"created_at":"2025-06-15T15:06:41Z"}"#

@@ -71,6 +71,18 @@ impl Bucket {
         }
     }
 
+    /// What the bucket of a recurring charge begins the next window with.
+    pub fn carry_over(&self) -> Self {
+        match self {
+            Self::Whole(aggregate) => Self::Whole(aggregate.carry_over()),
+            Self::Grouped(aggregation, groups) => {
+                let carried = groups.iter();
+                let carried = carried.map(|(key, total)| (key.clone(), total.carry_over()));
+                Self::Grouped(*aggregation, carried.collect())
+            }
+        }
+    }
+
     /// Memory beyond that of an empty bucket, about.
     pub fn heap_bytes(&self) -> usize {
         match self {

@@ -11,9 +11,10 @@ use std::sync::{Mutex, MutexGuard};
 use crate::answer::{self, Refusal, Stamp};
 use crate::chain::{inbox_stream, unattributed_stream, Head};
 use crate::commit::{Fact, Packing, Sealed};
+use crate::computed::Metrics;
 use crate::dedup::Dedup;
 use crate::error::{CoreError, Result};
-use crate::event::UsageEvent;
+use crate::event::{Context, UsageEvent};
 use crate::fingerprint::Fingerprinter;
 use crate::id::{Id, IdMap};
 use crate::log::Log;
@@ -72,6 +73,7 @@ impl State {
 pub struct Core {
     pub fingerprinter: Fingerprinter,
     batch_max: usize,
+    pub metrics: Metrics,
     state: Mutex<State>,
     /// Copy of the state's figure, readable without the lock.
     staged_bytes: AtomicUsize,
@@ -82,14 +84,16 @@ impl Core {
         Self::with_state(
             secret,
             batch_max,
+            Metrics::default(),
             State::new(Log::default(), Dedup::default(), Registry::default()),
         )
     }
 
-    pub fn with_state(secret: Id, batch_max: usize, state: State) -> Self {
+    pub fn with_state(secret: Id, batch_max: usize, metrics: Metrics, state: State) -> Self {
         Self {
             fingerprinter: Fingerprinter::new(secret),
             batch_max,
+            metrics,
             state: Mutex::new(state),
             staged_bytes: AtomicUsize::new(0),
         }
@@ -115,7 +119,12 @@ impl Core {
 
     /// Parses, validates, de-duplicates and stages one body, all or nothing.
     pub fn ingest(&self, org: Id, body: &[u8], single: bool, now_us: i64) -> Result<Answer> {
-        let events = match request::read(body, single, self.batch_max) {
+        let computations = self.metrics.of(org);
+        let context = Context {
+            computations: computations.as_deref(),
+            now_us,
+        };
+        let events = match request::read(body, single, self.batch_max, &context) {
             Ok(events) => events,
             Err(refusal) => return Ok(Answer::refused(&refusal, Vec::new())),
         };
@@ -133,7 +142,7 @@ impl Core {
             status: 200,
             wait_for: vec![batch],
             count: accepted.len(),
-            body: answer::events(&accepted, single),
+            body: answer::events(&accepted, single)?,
         })
     }
 

@@ -1,7 +1,11 @@
 //! One usage event as sent: its fields, and what is wrong with them (events.md §2).
 
+use std::borrow::Cow;
+
+use crate::computed::Computations;
 use crate::decimal::{Decimal, Rounding};
 use crate::error::{corrupt, Result};
+use crate::expression::{EvaluationError, Subject};
 use crate::json::{self, Kind, Scan, Scanner, Text, Value};
 use crate::timestamp;
 
@@ -14,6 +18,46 @@ const PRECISE_SCALE: i64 = 15;
 
 /// (field, error code) pairs of one event, in check order.
 pub type Problems = Vec<(&'static str, &'static str)>;
+
+/// What is wrong with an event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flaw {
+    Fields(Problems),
+    /// The expression of its metric has no value for it.
+    Expression(EvaluationError),
+}
+
+/// What checking an event needs beside the event.
+#[derive(Default)]
+pub struct Context<'a> {
+    /// Expressions of the organization's metrics.
+    pub computations: Option<&'a Computations>,
+    /// Reception time.
+    pub now_us: i64,
+}
+
+impl Context<'_> {
+    fn compute(
+        &self,
+        code: Option<Text<'_>>,
+        timestamp_us: i64,
+        properties: &[u8],
+    ) -> std::result::Result<Option<Vec<u8>>, EvaluationError> {
+        let (Some(computations), Some(code)) = (self.computations, code) else {
+            return Ok(None);
+        };
+        let code = code.decode();
+        let Some(computation) = computations.get(&*code) else {
+            return Ok(None);
+        };
+        let subject = Subject {
+            code: &code,
+            timestamp_us,
+            properties,
+        };
+        computation.compute(&subject).map(Some)
+    }
+}
 
 /// An event object cut into its fields; nothing is checked yet.
 #[derive(Default)]
@@ -65,11 +109,16 @@ impl<'a> RawEvent<'a> {
         self.has_members
     }
 
-    /// A bad timestamp is reported alone: the reference looks at it first and stops there.
-    pub fn check(self) -> std::result::Result<UsageEvent<'a>, Problems> {
+    /// A bad timestamp is reported alone, and so is a failing expression: the reference stops at each.
+    pub fn check(self, context: &Context<'_>) -> std::result::Result<UsageEvent<'a>, Flaw> {
         let Ok(timestamp_us) = parse_timestamp(self.timestamp) else {
-            return Err(vec![("timestamp", "invalid_format")]);
+            return Err(Flaw::Fields(vec![("timestamp", "invalid_format")]));
         };
+        let properties = self.properties.unwrap_or(b"{}");
+        let at = timestamp_us.unwrap_or(context.now_us);
+        let computed = context
+            .compute(self.code, at, properties)
+            .map_err(Flaw::Expression)?;
         let mut problems = Problems::new();
         let transaction_id = required("transaction_id", self.transaction_id, &mut problems);
         let code = required("code", self.code, &mut problems);
@@ -89,11 +138,12 @@ impl<'a> RawEvent<'a> {
                     external_subscription_id: external,
                     code,
                     timestamp_us,
-                    properties: self.properties.unwrap_or(b"{}"),
+                    properties,
+                    computed: computed.map(Cow::Owned),
                     precise_total_amount_cents: precise,
                 })
             }
-            _ => Err(problems),
+            _ => Err(Flaw::Fields(problems)),
         }
     }
 }
@@ -109,16 +159,21 @@ pub struct UsageEvent<'a> {
     pub timestamp_us: Option<i64>,
     /// The text of an object.
     pub properties: &'a [u8],
+    /// A JSON object whose member replaces that of the properties: the result of the metric's expression.
+    pub computed: Option<Cow<'a, [u8]>>,
     /// Plain decimal with at least one fractional digit.
     pub precise_total_amount_cents: Option<String>,
 }
 
 impl<'a> UsageEvent<'a> {
-    /// Reads an accepted event back from its stored text.
-    pub fn from_stored(raw: &'a [u8]) -> Result<Self> {
-        let event = json::document(raw, RawEvent::scan).map(RawEvent::check);
-        match event {
-            Ok(Ok(event)) => Ok(event),
+    /// Reads an accepted event back from its stored texts.
+    pub fn from_stored(raw: &'a [u8], computed: Option<&'a [u8]>) -> Result<Self> {
+        let checked = |event: RawEvent<'a>| event.check(&Context::default());
+        match json::document(raw, RawEvent::scan).map(checked) {
+            Ok(Ok(event)) => Ok(Self {
+                computed: computed.map(Cow::Borrowed),
+                ..event
+            }),
             _ => corrupt("a stored usage event is not one that was accepted"),
         }
     }
@@ -197,8 +252,12 @@ mod tests {
     fn problems(raw: &str) -> Problems {
         json::document(raw.as_bytes(), RawEvent::scan)
             .unwrap()
-            .check()
+            .check(&Context::default())
             .err()
+            .map(|flaw| match flaw {
+                Flaw::Fields(problems) => problems,
+                Flaw::Expression(error) => panic!("{error}"),
+            })
             .unwrap_or_default()
     }
 
@@ -248,13 +307,13 @@ mod tests {
     fn values_are_taken_as_documented() {
         let raw = br#"{"transaction_id":1,"transaction_id":"a\u0062","code":"c","timestamp":null,
             "properties":[1],"precise_total_amount_cents":"140","external_subscription_id":42}"#;
-        let event = UsageEvent::from_stored(raw).unwrap();
+        let event = UsageEvent::from_stored(raw, None).unwrap();
         assert!(event.transaction_id.is(b"ab"));
         assert_eq!(event.properties, b"{}");
         assert_eq!(event.timestamp_us, None);
         assert_eq!(event.precise_total_amount_cents.as_deref(), Some("140.0"));
         assert!(event.external_subscription_id.unwrap().is(b"42"));
-        assert!(UsageEvent::from_stored(b"{}").is_err());
+        assert!(UsageEvent::from_stored(b"{}", None).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 mod text;
 
-pub use text::{Kind, Text, Value};
+pub use text::{push_string, Kind, Text, Value};
 
 /// Deepest allowed nesting of arrays and objects.
 pub const DEPTH_MAX: u32 = 64;

@@ -1,12 +1,14 @@
 //! A packed usage record: all usage events of one stream in one commit; the unit of the stream's hash chain.
 //!
 //! ```text
-//! format      u8    1
+//! format      u8    1, or 2 with computed properties
 //! attributed  u8    1: events name an external subscription; 0: they name none, and are never de-duplicated
 //! org         16
 //! count       u32   n
 //! columns     n × fingerprint 16, n × timestamp i64, n × received at i64, n × flags u8, n × length u32
+//!             2: n × computed length u32
 //! raw         n event objects as sent, one after the other
+//! computed    2: the results of expressions (`computed.rs`), one after the other; length 0 is none
 //! ```
 //! Columns, because the random fingerprints would otherwise break every match the compressor finds. Flag bit 0:
 //! the event had no timestamp and got its reception time.
@@ -19,6 +21,7 @@ use crate::property::Sample;
 use crate::wire::{put_i64, put_id, put_u32, to_u32, Reader};
 
 const FORMAT: u8 = 1;
+const FORMAT_COMPUTED: u8 = 2;
 const FLAG_DEFAULTED: u8 = 1;
 
 /// One event of a record.
@@ -29,15 +32,21 @@ pub struct RecordEvent<'a> {
     pub defaulted: bool,
     /// The event object as sent.
     pub raw: &'a [u8],
+    /// The object with the computed property; None if its metric had no expression.
+    pub computed: Option<&'a [u8]>,
 }
 
 impl<'a> RecordEvent<'a> {
-    /// What metering sees of it; `event` is what was read from `raw`.
+    pub fn event(&self) -> Result<UsageEvent<'a>> {
+        UsageEvent::from_stored(self.raw, self.computed)
+    }
+
+    /// What metering sees of it; `event` is what `event()` gave.
     pub fn sample(&self, event: &UsageEvent<'a>) -> Sample<'a> {
         Sample {
             moment: self.stamp.moment(),
             properties: event.properties,
-            computed: None,
+            computed: self.computed,
         }
     }
 }
@@ -47,7 +56,9 @@ pub fn encode<'a, I>(out: &mut Vec<u8>, org: Id, attributed: bool, events: I) ->
 where
     I: ExactSizeIterator<Item = RecordEvent<'a>> + Clone,
 {
-    out.extend_from_slice(&[FORMAT, u8::from(attributed)]);
+    let computed = events.clone().any(|event| event.computed.is_some());
+    let format = if computed { FORMAT_COMPUTED } else { FORMAT };
+    out.extend_from_slice(&[format, u8::from(attributed)]);
     put_id(out, org);
     put_u32(out, to_u32(events.len(), "a usage record")?);
     for event in events.clone() {
@@ -65,8 +76,17 @@ where
     for event in events.clone() {
         put_u32(out, to_u32(event.raw.len(), "a usage event")?);
     }
-    for event in events {
+    if computed {
+        for event in events.clone() {
+            let length = event.computed.map_or(0, <[u8]>::len);
+            put_u32(out, to_u32(length, "a computed property")?);
+        }
+    }
+    for event in events.clone() {
         out.extend_from_slice(event.raw);
+    }
+    for event in events {
+        out.extend_from_slice(event.computed.unwrap_or_default());
     }
     Ok(())
 }
@@ -81,15 +101,20 @@ pub struct Record<'a> {
     received: &'a [u8],
     flags: &'a [u8],
     lengths: &'a [u8],
+    /// Empty in the first format.
+    computed_lengths: &'a [u8],
     raw: &'a [u8],
+    computed: &'a [u8],
 }
 
 impl<'a> Record<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, "a usage record");
-        if reader.u8()? != FORMAT {
-            return corrupt("a usage record has an unknown format");
-        }
+        let computed = match reader.u8()? {
+            FORMAT => false,
+            FORMAT_COMPUTED => true,
+            _ => return corrupt("a usage record has an unknown format"),
+        };
         let attributed = match reader.u8()? {
             0 => false,
             1 => true,
@@ -102,31 +127,34 @@ impl<'a> Record<'a> {
                 .checked_mul(width)
                 .ok_or(CoreError::Overflow("a usage record"))
         };
-        let record = Self {
+        let fingerprints = reader.take(column(16)?)?;
+        let timestamps = reader.take(column(8)?)?;
+        let received = reader.take(column(8)?)?;
+        let flags = reader.take(count)?;
+        let raw_lengths = reader.take(column(4)?)?;
+        let computed_lengths = reader.take(if computed { column(4)? } else { 0 })?;
+        let raw = reader.take(lengths(raw_lengths).sum())?;
+        let computed = reader.take(lengths(computed_lengths).sum())?;
+        reader.finish()?;
+        Ok(Self {
             org,
             attributed,
             count,
-            fingerprints: reader.take(column(16)?)?,
-            timestamps: reader.take(column(8)?)?,
-            received: reader.take(column(8)?)?,
-            flags: reader.take(count)?,
-            lengths: reader.take(column(4)?)?,
-            raw: reader.rest(),
-        };
-        let total: u64 = record.lengths().map(|length| length as u64).sum();
-        if total != record.raw.len() as u64 {
-            return corrupt("a usage record's lengths do not add up");
-        }
-        Ok(record)
-    }
-
-    fn lengths(&self) -> impl Iterator<Item = usize> + use<'a> {
-        fields::<4>(self.lengths).map(|bytes| u32::from_le_bytes(bytes) as usize)
+            fingerprints,
+            timestamps,
+            received,
+            flags,
+            lengths: raw_lengths,
+            computed_lengths,
+            raw,
+            computed,
+        })
     }
 
     /// Events in the order of their acceptance.
     pub fn events(&self) -> impl Iterator<Item = RecordEvent<'a>> + use<'a> {
-        let mut raw = self.raw;
+        let (mut raw, mut computed) = (self.raw, self.computed);
+        let mut computed_lengths = lengths(self.computed_lengths);
         let fingerprints = fields(self.fingerprints).map(Id::from_be_bytes);
         let timestamps = fields(self.timestamps).map(i64::from_le_bytes);
         let received = fields(self.received).map(i64::from_le_bytes);
@@ -134,11 +162,10 @@ impl<'a> Record<'a> {
             .zip(timestamps)
             .zip(received)
             .zip(self.flags)
-            .zip(self.lengths())
+            .zip(lengths(self.lengths))
             .map(
                 move |((((fingerprint, timestamp_us), received_at_us), flags), length)| {
-                    let (event, rest) = raw.split_at(length);
-                    raw = rest;
+                    let computed = cut(&mut computed, computed_lengths.next().unwrap_or(0));
                     RecordEvent {
                         stamp: Stamp {
                             fingerprint,
@@ -146,11 +173,23 @@ impl<'a> Record<'a> {
                             received_at_us,
                         },
                         defaulted: flags & FLAG_DEFAULTED != 0,
-                        raw: event,
+                        raw: cut(&mut raw, length),
+                        computed: Some(computed).filter(|computed| !computed.is_empty()),
                     }
                 },
             )
     }
+}
+
+fn lengths(column: &[u8]) -> impl Iterator<Item = usize> + use<'_> {
+    fields::<4>(column).map(|bytes| u32::from_le_bytes(bytes) as usize)
+}
+
+/// The first bytes, which are taken away; the lengths of a decoded record add up.
+fn cut<'a>(texts: &mut &'a [u8], length: usize) -> &'a [u8] {
+    let (first, rest) = texts.split_at(length);
+    *texts = rest;
+    first
 }
 
 fn fields<const N: usize>(column: &[u8]) -> impl Iterator<Item = [u8; N]> + use<'_, N> {
@@ -165,34 +204,51 @@ fn fields<const N: usize>(column: &[u8]) -> impl Iterator<Item = [u8; N]> + use<
 mod tests {
     use super::*;
 
-    #[test]
-    fn round_trip_and_damage() {
-        let events = [("{}", 5, 1, true), (r#"{"a":1}"#, -7, 2, false)].map(
-            |(raw, at, fingerprint, defaulted)| {
-                let stamp = Stamp {
-                    fingerprint,
-                    timestamp_us: at,
-                    received_at_us: at + 1,
-                };
-                RecordEvent {
-                    stamp,
-                    defaulted,
-                    raw: raw.as_bytes(),
-                }
+    fn event(
+        raw: &'static str,
+        computed: Option<&'static str>,
+        at: i64,
+        defaulted: bool,
+    ) -> RecordEvent<'static> {
+        RecordEvent {
+            stamp: Stamp {
+                fingerprint: at.unsigned_abs().into(),
+                timestamp_us: at,
+                received_at_us: at + 1,
             },
-        );
+            defaulted,
+            raw: raw.as_bytes(),
+            computed: computed.map(str::as_bytes),
+        }
+    }
+
+    fn assert_round_trip(events: &[RecordEvent<'_>], format: u8) {
         let mut bytes = Vec::new();
         encode(&mut bytes, 9, true, events.iter().copied()).unwrap();
+        assert_eq!(bytes[0], format);
         let record = Record::decode(&bytes).unwrap();
         assert_eq!((record.org, record.attributed, record.count), (9, true, 2));
-        for (read, written) in record.events().zip(&events) {
+        for (read, written) in record.events().zip(events) {
             assert_eq!(read.stamp.fingerprint, written.stamp.fingerprint);
-            assert_eq!(read.stamp.timestamp_us, written.stamp.timestamp_us);
-            assert_eq!(read.stamp.received_at_us, written.stamp.received_at_us);
+            assert_eq!(read.stamp.moment(), written.stamp.moment());
             assert_eq!((read.defaulted, read.raw), (written.defaulted, written.raw));
+            assert_eq!(read.computed, written.computed);
         }
         for length in 0..bytes.len() {
             assert!(Record::decode(&bytes[..length]).is_err(), "cut at {length}");
         }
+        bytes.push(0);
+        assert!(Record::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn round_trip_and_damage() {
+        let plain = [
+            event("{}", None, 5, true),
+            event(r#"{"a":1}"#, None, -7, false),
+        ];
+        assert_round_trip(&plain, 1);
+        let computed = [plain[0], event("{}", Some(r#"{"gb":"1.0"}"#), 3, false)];
+        assert_round_trip(&computed, 2);
     }
 }

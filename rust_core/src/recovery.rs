@@ -5,7 +5,6 @@
 use crate::chain::{CommitHead, Head};
 use crate::core::{Core, State};
 use crate::error::{corrupt, CoreError, Result};
-use crate::event::UsageEvent;
 use crate::fingerprint::Fingerprinter;
 use crate::id::Id;
 use crate::log::StreamIndex;
@@ -38,7 +37,7 @@ impl State {
         let mut last: Option<(&[u8], Id)> = None;
         for stored in record.events() {
             self.dedup.insert(stored.stamp.fingerprint)?;
-            let event = UsageEvent::from_stored(stored.raw)?;
+            let event = stored.event()?;
             let Some(external) = event.external_subscription_id else {
                 return corrupt("an attributed usage event names no subscription");
             };

@@ -89,7 +89,7 @@ impl<'a> Totals<'a> {
                 .events()
                 .filter(|stored| reach.contains(stored.stamp.timestamp_us))
             {
-                let event = UsageEvent::from_stored(stored.raw)?;
+                let event = stored.event()?;
                 let key = event
                     .external_subscription_id
                     .map(|text| self.fingerprinter.external_key(record.org, &text.decode()));

@@ -283,9 +283,30 @@ impl Registry {
         let mut window = Window::new(bounds, &known.plan, segment_no, ticket);
         let reach = known.span_of(&window).reach(&known.plan);
         window.complete = !self.may_hold(known.spec.external_key, &reach);
+        if let Some(earlier) = self
+            .predecessor(known, &window)
+            .filter(|_| !window.complete)
+        {
+            window.follow(&known.plan, earlier);
+        }
         let complete = window.complete;
         self.subscriptions[index].windows.push(window);
         Ok(complete)
+    }
+
+    /// The newest complete window before this one, if no event came after it: recurring metrics carry over from there,
+    /// which spares reading the whole log at the beginning of every period.
+    fn predecessor<'a>(&self, known: &'a Subscription, window: &Window) -> Option<&'a Window> {
+        let before = known
+            .windows
+            .iter()
+            .filter(|earlier| earlier.complete && earlier.span.end <= window.span.start);
+        let earlier = before.max_by_key(|earlier| earlier.span.end)?;
+        let since = Span {
+            start: known.span_of(earlier).end,
+            end: known.span_of(window).end,
+        };
+        (!self.may_hold(known.spec.external_key, &since)).then_some(earlier)
     }
 
     pub fn close_window(&mut self, subscription: Id, bounds: (i64, i64)) -> Result<()> {

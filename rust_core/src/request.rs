@@ -1,25 +1,29 @@
 //! An HTTP body of usage events, read up to the per-event checks (events.md §3, §4).
 
 use crate::answer::Refusal;
-use crate::event::{Problems, RawEvent, UsageEvent};
+use crate::event::{Context, Flaw, RawEvent, UsageEvent};
 use crate::json::{self, Scan};
 
 /// Reads and checks a body. The order of the checks is the order of the answers in the spec.
-pub fn read(
-    body: &[u8],
+pub fn read<'a>(
+    body: &'a [u8],
     single: bool,
     batch_max: usize,
-) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+    context: &Context<'_>,
+) -> std::result::Result<Vec<UsageEvent<'a>>, Refusal> {
     // A request without any body has no parameters, which is not the same as malformed JSON.
     let body = if body.is_empty() { b"{}" } else { body };
     if single {
-        read_single(body)
+        read_single(body, context)
     } else {
-        read_batch(body, batch_max)
+        read_batch(body, batch_max, context)
     }
 }
 
-fn read_single(body: &[u8]) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+fn read_single<'a>(
+    body: &'a [u8],
+    context: &Context<'_>,
+) -> std::result::Result<Vec<UsageEvent<'a>>, Refusal> {
     let event = json::document(body, |scanner| {
         let mut event = None;
         scanner.object(|scanner, key| {
@@ -35,18 +39,20 @@ fn read_single(body: &[u8]) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal>
     .map_err(|_| Refusal::Malformed)?
     .filter(RawEvent::has_members)
     .ok_or(Refusal::MissingEvent)?;
-    match event.check() {
-        Ok(event) => Ok(vec![event]),
-        Err(problems) => Err(Refusal::Event(problems)),
-    }
+    let event = event.check(context).map_err(Refusal::Event)?;
+    Ok(vec![event])
 }
 
-fn read_batch(body: &[u8], batch_max: usize) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+fn read_batch<'a>(
+    body: &'a [u8],
+    batch_max: usize,
+    context: &Context<'_>,
+) -> std::result::Result<Vec<UsageEvent<'a>>, Refusal> {
     let (events, count) = scan_batch(body, batch_max).map_err(|_| Refusal::Malformed)?;
     match count {
         0 => Err(Refusal::NoEvents),
         count if count > batch_max => Err(Refusal::TooManyEvents),
-        _ => check_all(events),
+        _ => check_all(events, context),
     }
 }
 
@@ -77,13 +83,16 @@ fn scan_batch(body: &[u8], batch_max: usize) -> Scan<(Vec<RawEvent<'_>>, usize)>
     Ok((events, count))
 }
 
-fn check_all(events: Vec<RawEvent<'_>>) -> std::result::Result<Vec<UsageEvent<'_>>, Refusal> {
+fn check_all<'a>(
+    events: Vec<RawEvent<'a>>,
+    context: &Context<'_>,
+) -> std::result::Result<Vec<UsageEvent<'a>>, Refusal> {
     let mut checked = Vec::with_capacity(events.len());
-    let mut failures: Vec<(usize, Problems)> = Vec::new();
+    let mut failures: Vec<(usize, Flaw)> = Vec::new();
     for (index, event) in events.into_iter().enumerate() {
-        match event.check() {
+        match event.check(context) {
             Ok(event) => checked.push(event),
-            Err(problems) => failures.push((index, problems)),
+            Err(flaw) => failures.push((index, flaw)),
         }
     }
     if failures.is_empty() {

@@ -19,6 +19,8 @@ pub struct Filter {
     /// Inclusive bounds of the timestamp.
     pub from_us: Option<i64>,
     pub to_us: Option<i64>,
+    /// Show properties as they were sent, without what expressions computed.
+    pub as_sent: bool,
 }
 
 impl Filter {
@@ -51,6 +53,7 @@ struct Hit {
     fingerprint: Id,
     received_at_us: i64,
     raw: Vec<u8>,
+    computed: Option<Vec<u8>>,
 }
 
 /// Keeps the first `offset + limit` matches of all segments fed, in any order of segments.
@@ -91,11 +94,7 @@ impl EventScan {
                 ordinal += 1;
                 let at = stored.stamp.timestamp_us;
                 if self.filter.takes_range((at, at)) {
-                    self.consider(
-                        &UsageEvent::from_stored(stored.raw)?,
-                        &stored.stamp,
-                        ordinal,
-                    );
+                    self.consider(&stored.event()?, &stored.stamp, ordinal);
                 }
             }
         }
@@ -112,6 +111,8 @@ impl EventScan {
         if full && self.best.peek().is_none_or(beaten) {
             return;
         }
+        let computed = event.computed.as_deref();
+        let computed = computed.filter(|_| !self.filter.as_sent);
         self.best.push(Hit {
             timestamp_us: Reverse(stamp.timestamp_us),
             transaction_id: event.transaction_id.decode().into_owned(),
@@ -122,6 +123,7 @@ impl EventScan {
             fingerprint: stamp.fingerprint,
             received_at_us: stamp.received_at_us,
             raw: event.raw.to_vec(),
+            computed: computed.map(<[u8]>::to_vec),
         });
         if full {
             self.best.pop();
@@ -140,7 +142,8 @@ impl EventScan {
                 timestamp_us: hit.timestamp_us.0,
                 received_at_us: hit.received_at_us,
             };
-            push_event(&mut out, &UsageEvent::from_stored(&hit.raw)?, &stamp);
+            let event = UsageEvent::from_stored(&hit.raw, hit.computed.as_deref())?;
+            push_event(&mut out, &event, &stamp)?;
         }
         out.push(b']');
         Ok((self.total, out))

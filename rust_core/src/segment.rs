@@ -321,6 +321,7 @@ mod tests {
                     },
                     defaulted: false,
                     raw: &raw,
+                    computed: None,
                 };
                 events
             ];

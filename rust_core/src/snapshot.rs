@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! magic "LAGOSNP" and format version 2 · CRC-32 of the rest u32
-//! secret check 16 · log · fingerprints · plans · subscriptions with windows · external ids
+//! secret check 16 · log · fingerprints · plans · subscriptions with windows · external ids · expressions
 //! ```
 //! Staged usage is not part of it. Taking one holds the lock for about a second per 50 million events.
 
 use std::sync::Arc;
 
 use crate::charge::Charge;
+use crate::computed::Metrics;
 use crate::core::{Core, State};
 use crate::dedup::Dedup;
 use crate::error::{corrupt, Result};
@@ -32,6 +33,7 @@ impl Core {
         state.log.encode(&mut out)?;
         state.dedup.encode(&mut out);
         encode_registry(&state.registry, &mut out)?;
+        self.metrics.encode(&mut out)?;
         drop(state);
         let checksum = crc32fast::hash(&out[HEADER_BYTES..]);
         out[MAGIC.len()..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
@@ -53,10 +55,12 @@ impl Core {
         let log = Log::decode(&mut reader)?;
         let dedup = Dedup::decode(&mut reader)?;
         let registry = decode_registry(&mut reader)?;
+        let metrics = Metrics::decode(&mut reader)?;
         reader.finish()?;
         Ok(Self::with_state(
             secret,
             batch_max,
+            metrics,
             State::new(log, dedup, registry),
         ))
     }

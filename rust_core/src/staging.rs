@@ -58,6 +58,8 @@ struct StagedEvent {
     group: u32,
     start: usize,
     length: u32,
+    /// Bytes of the computed property, which follows the event; 0 = none.
+    computed_length: u32,
     code: Option<Part>,
     properties: Option<Part>,
 }
@@ -111,6 +113,7 @@ impl Batch {
 
     pub fn stage(&mut self, accepted: &Accepted<'_>, org: Id, stream: Id) -> Result<()> {
         let event = &accepted.event;
+        let computed = event.computed.as_deref().unwrap_or_default();
         let staged = StagedEvent {
             stamp: accepted.stamp,
             external_key: accepted.external_key,
@@ -119,11 +122,13 @@ impl Batch {
             group: self.group(stream, org, accepted)?,
             start: self.texts.len(),
             length: to_u32(event.raw.len(), "a usage event")?,
+            computed_length: to_u32(computed.len(), "a computed property")?,
             code: Part::of(event.raw, event.code.raw)?,
             properties: Part::of(event.raw, event.properties)?,
         };
         self.events.push(staged);
         self.texts.extend_from_slice(event.raw);
+        self.texts.extend_from_slice(computed);
         Ok(())
     }
 
@@ -148,6 +153,12 @@ impl Batch {
 
     fn text(&self, event: &StagedEvent) -> &[u8] {
         &self.texts[event.start..][..event.length as usize]
+    }
+
+    fn computed(&self, event: &StagedEvent) -> Option<&[u8]> {
+        let start = event.start + event.length as usize;
+        let computed = &self.texts[start..][..event.computed_length as usize];
+        Some(computed).filter(|computed| !computed.is_empty())
     }
 
     /// Fingerprints of the events that can be repeated.
@@ -183,6 +194,7 @@ impl Batch {
             stamp: event.stamp,
             defaulted: event.defaulted,
             raw: self.text(event),
+            computed: self.computed(event),
         }
     }
 
@@ -212,7 +224,7 @@ impl Batch {
             sample: Sample {
                 moment: event.stamp.moment(),
                 properties: cut(event.properties, b"{}"),
-                computed: None,
+                computed: self.computed(event),
             },
         })
     }

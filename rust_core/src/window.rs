@@ -177,6 +177,18 @@ impl Window {
         self.measure();
     }
 
+    /// Begins where a complete window before it ended; no event lies between that end and the end of this one.
+    pub fn follow(&mut self, plan: &Plan, earlier: &Self) {
+        let buckets = self.buckets.iter_mut().zip(&earlier.buckets);
+        for ((bucket, earlier), (charge, _)) in buckets.zip(plan.buckets()) {
+            if charge.recurring {
+                *bucket = earlier.carry_over();
+            }
+        }
+        self.measure();
+        self.complete = true;
+    }
+
     fn measure(&mut self) {
         let heap: usize = self.buckets.iter().map(Bucket::heap_bytes).sum();
         self.bytes = heap + self.buckets.len() * size_of::<Bucket>();

@@ -22,6 +22,9 @@ READY = "listens on "
 PROGRAM = (sys.executable, "-P", "-c", "from lago_engine.cli import main; main()")
 START_S, STOP_S = 30, 30
 
+LAUNCHED: list[int] = []
+"""Process ids of servers that nobody has seen end."""
+
 
 def arguments(home: Home) -> list[str]:
     database = ["--database", home.url] if home.url else []
@@ -58,6 +61,7 @@ class Server:
     def __init__(self, process: Process) -> None:
         self._process = process
         self.url = ""
+        LAUNCHED.append(process.pid)
 
     @classmethod
     async def launch(cls, home: Home, **environment: str) -> Server:
@@ -94,6 +98,7 @@ class Server:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
+        LAUNCHED.remove(self._process.pid)
 
     async def stop(self) -> tuple[int, str]:
         """SIGTERM, and wait for the end."""
@@ -105,6 +110,7 @@ class Server:
         """(exit code, what it wrote to stderr), once it has ended."""
         _, stderr = await asyncio.wait_for(self._process.communicate(), STOP_S)
         assert self._process.returncode is not None
+        LAUNCHED.remove(self._process.pid)
         return self._process.returncode, stderr.decode()
 
 

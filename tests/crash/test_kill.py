@@ -37,6 +37,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     return Home(tmp_path / "data", url)
 
 
+@pytest.mark.timeout(240)
 async def test_killed_twenty_times(home: Home) -> None:
     chance = random.Random(20240229)
     early = set(chance.sample(range(1, KILLS), EARLY_KILLS))

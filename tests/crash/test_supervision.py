@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from engine_kit import instant
 
+from lago_engine.clock import Clock, ManualClock
 from lago_engine.domain.commands import AdvanceTime, SetClock
 from lago_engine.domain.events import DomainEvent
 from lago_engine.errors import UnavailableError
@@ -24,16 +25,13 @@ class Ledger:
     """Does what is due for a customer, who is then due tomorrow; fails for the broken ones."""
 
     def __init__(self, due: DueIndex, broken: Sequence[UUID]) -> None:
-        self.clock = self
+        self.clock: Clock = ManualClock(NOW)
         self.done: list[UUID] = []
         self._due = due
         self._broken = broken
 
-    def now(self, organization_id: UUID | None = None) -> datetime:
+    def now(self, organization_id: UUID) -> datetime:
         return NOW
-
-    def now_us(self) -> int:
-        return int(NOW.timestamp()) * 1_000_000
 
     async def execute(
         self, command: AdvanceTime | SetClock, *, actor: str
@@ -46,8 +44,8 @@ class Ledger:
         return []
 
 
-async def settle(_: UUID) -> None:
-    pass
+async def settle(organization_id: UUID) -> None:
+    """Nothing is set off."""
 
 
 @pytest.mark.parametrize("broken", [1, CHUNK, CHUNK + 7])

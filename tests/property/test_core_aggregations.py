@@ -181,6 +181,44 @@ def test_buckets_equal_the_oracle(
     assert engine.read(engine.core, chosen) == expected
 
 
+NEXT = (JUNE + 30 * DAY, JUNE + 61 * DAY)
+
+
+@settings(max_examples=200, deadline=None)
+@given(charges(), events)
+def test_the_next_window_begins_where_the_last_one_ended(
+    plan: list[ChargeSpec], found: list[tuple[int, str]]
+) -> None:
+    engine = Engine(plan)
+    assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
+    engine.feed([[(at, text) for at, text in found if at < NEXT[0]]])
+    assert engine.core.open_window(SUBSCRIPTION, *NEXT)
+    subscription = Subscription(ORG, "e", plan, engine.started_at, None)
+    period = NEXT[1] - 1, 31
+    rows = engine.core.read_window(SUBSCRIPTION, *NEXT, period)
+    assert rows == engine.oracle.usage(subscription, *NEXT, period)
+
+
+@pytest.mark.parametrize("split", [0, 1, 2, 3])
+def test_of_events_at_one_instant_the_last_received_is_the_latest(split: int) -> None:
+    plan: list[ChargeSpec] = [
+        (b"1" * 16, "m", "latest_agg", "n", False, [], []),
+        (b"2" * 16, "m", "unique_count_agg", "region", False, [], []),
+    ]
+    engine = Engine(plan)
+    assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
+    texts = [
+        '{"n":9,"region":"eu"}',
+        '{"n":2,"region":"eu","operation_type":"remove"}',
+        '{"n":4,"region":"us"}',
+    ]
+    batch = [(JUNE + DAY, text) for text in texts]
+    engine.feed([batch[:split], batch[split:]])
+    rows = engine.read(engine.core, {})
+    assert rows is not None
+    assert [row[3] for row in rows] == ["4", "1"]
+
+
 @settings(max_examples=100, deadline=None)
 @given(charges(), events, st.integers(0, 2**32))
 def test_the_order_of_arrival_changes_nothing(

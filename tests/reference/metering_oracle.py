@@ -14,10 +14,15 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from reference.aggregation_oracle import ChargeSpec, Levels, UsageRow, charge_usage
+from reference.expression_oracle import Failed, evaluate
 from reference.values import EXACT, NUMBER, Number, floor_ms, parse_number, plain
 
 SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 BLANKS = " \t\n\f\r"
+
+
+# (organization, code) -> (field, expression)
+Metrics = dict[tuple[bytes, str], tuple[str, str]]
 
 
 class Malformed(Exception):
@@ -154,13 +159,27 @@ class Event:
         }
 
 
-def read_event(item: Any, organization: bytes, now_us: int) -> Event | dict[str, list[str]]:
-    """The event, or its problems by field."""
+def read_event(
+    item: Any, organization: bytes, now_us: int, metrics: Metrics
+) -> Event | dict[str, list[str]] | str:
+    """The event, its problems by field, or the failure of its metric's expression."""
     fields = item if isinstance(item, dict) else {}
     try:
         timestamp_us = parse_timestamp(fields.get("timestamp"))
     except ValueError:
         return {"timestamp": ["invalid_format"]}
+    properties = fields.get("properties")
+    if not isinstance(properties, dict):
+        properties = {}
+    code = text_of(fields.get("code"))
+    if (organization, code) in metrics:
+        field, expression = metrics[organization, code or ""]
+        at = now_us if timestamp_us is None else timestamp_us
+        try:
+            value = evaluate(expression, code or "", at, properties)
+        except Failed as error:
+            return f"expression_evaluation_failed: {error}"
+        properties = {**properties, field: value}
     problems: dict[str, list[str]] = {}
     texts: dict[str, str | None] = {}
     for field in ("transaction_id", "code", "external_subscription_id"):
@@ -176,7 +195,6 @@ def read_event(item: Any, organization: bytes, now_us: int) -> Event | dict[str,
         problems["precise_total_amount_cents"] = ["invalid_format"]
     if problems:
         return problems
-    properties = fields.get("properties")
     return Event(
         organization=organization,
         transaction_id=texts["transaction_id"] or "",
@@ -184,7 +202,7 @@ def read_event(item: Any, organization: bytes, now_us: int) -> Event | dict[str,
         code=texts["code"] or "",
         timestamp_us=now_us if timestamp_us is None else timestamp_us,
         received_at_us=now_us,
-        properties=properties if isinstance(properties, dict) else {},
+        properties=properties,
         precise=precise,
     )
 
@@ -237,6 +255,7 @@ class Oracle:
 
     def __init__(self, max_batch: int = 100) -> None:
         self.max_batch = max_batch
+        self.metrics: Metrics = {}
         self.committed: list[tuple[int, Event]] = []
         self.segments = 0
         self.batch = 1
@@ -250,7 +269,7 @@ class Oracle:
         events: list[Event] = []
         problems = {}
         for index, item in enumerate(items):
-            event = read_event(item, organization, now_us)
+            event = read_event(item, organization, now_us, self.metrics)
             if isinstance(event, Event):
                 events.append(event)
             else:

@@ -64,8 +64,8 @@ async def live(shop: Shop) -> None:
     await shop.organization(c.ConnectPaymentProvider, input=simulated | {"outcome": "succeeded"})
     await shop.order(c.RetryPayment, "brio", invoice_id=unpaid, input={})
     await shop.customer("acme", timezone="Asia/Tokyo")
-    await shop.order(c.TerminateSubscription, "dune", external_id="dune",
-                     input={"on_termination_credit_note": "skip"})  # fmt: skip
+    skip = {"on_termination_credit_note": "skip"}
+    await shop.order(c.TerminateSubscription, "dune", external_id="dune", input=skip)
     await shop.advance_to("2024-03-01T12:00:00Z")
     void = UUID(shop.invoices("dune")[0]["lago_id"])
     await shop.order(c.VoidInvoice, "dune", invoice_id=void, input={})

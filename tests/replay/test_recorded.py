@@ -6,7 +6,6 @@ what it has billed already; the way out is a new version of the event or a rule 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,9 +23,9 @@ NEWEST = FILES[-1]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    yield Home(tmp_path / "data", url)
+    return Home(tmp_path / "data", url)
 
 
 def restore(home: Home, lines: list[Line]) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
 from engine_kit import Home, Shop, instant, running, sandbox
 
+from lago_engine.bootstrap import CUSTOMERS_RESIDENT_MIN
 from lago_engine.clock import ManualClock
 from lago_engine.domain import commands as c
 from lago_engine.errors import ValidationFailed
@@ -97,23 +97,21 @@ async def test_repeated_creations_make_one_subscription(tmp_path: Path) -> None:
         assert len(shop.documents("subscription")) == 1
 
 
-@pytest.mark.parametrize("resident", [1, 7])
-async def test_more_customers_than_fit_into_memory(tmp_path: Path, resident: int) -> None:
-    home, names = Home(tmp_path), [f"c{n}" for n in range(60)]
-    clock = ManualClock(instant("2024-06-01T00:00:00Z"))
-    async with running(home, clock, customers_resident_max=resident) as opened:
+async def test_more_customers_at_once_than_fit_into_memory(tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(CUSTOMERS_RESIDENT_MIN + 200)]
+    home, clock = Home(tmp_path), ManualClock(instant("2024-06-01T00:00:00Z"))
+    async with running(home, clock, customers_resident_max=1) as opened:
         shop = await Shop(opened).found()
         await priced(shop)
-        await asyncio.gather(*(shop.customer(name) for name in names))
         await asyncio.gather(*(shop.subscribe(name, "basic") for name in names))
-        for _ in range(40):  # Enough facts that a customer is worth saving when it leaves.
-            await asyncio.gather(*(shop.customer(name, name=name) for name in names[:3]))
-        await asyncio.gather(*(shop.use(name, "calls") for name in names))
+        for start in range(0, len(names), 100):
+            events = [shop.event(name, "calls") for name in names[start : start + 100]]
+            assert (await shop.ingest(events))[0] == 200
         usages = await asyncio.gather(*(shop.usage(name) for name in names))
         assert {usage["amount_cents"] for usage in usages} == {50}
         await shop.advance_to("2024-07-01T00:00:00Z")
         assert [i["total_amount_cents"] for i in shop.invoices()] == [3050] * len(names)
-        assert len(opened.engine.partition.residents) <= resident
+        assert len(opened.engine.partition.residents) == CUSTOMERS_RESIDENT_MIN
     home.assert_sound()
 
 

@@ -53,6 +53,7 @@ async def live(home: Home, stops: Sequence[datetime]) -> dict[str, list[dict[str
         shop = Shop(opened, clock=clock)
         await set_up(shop)
         await shop.advance_to(CLOSED)
+    documents: dict[str, list[dict[str, Any]]] = {}
     for stop in stops:
         clock.move_to(stop)
         async with running(home, clock) as opened:

@@ -111,8 +111,8 @@ async def live(shop: Shop, cases: dict[str, tuple[Contract, list[Used]]]) -> Non
             arrivals.setdefault(event.received, []).append((case, event))
     for received, arrived in sorted(arrivals.items()):
         await shop.advance_to(received)
-        events = [shop.event(case, e.code, at=e.at, amount=e.quantity) for case, e in arrived]
-        for first in range(0, len(events), 100):
-            status, answer = await shop.ingest(events[first : first + 100])
+        sent = [shop.event(case, e.code, at=e.at, amount=e.quantity) for case, e in arrived]
+        for first in range(0, len(sent), 100):
+            status, answer = await shop.ingest(sent[first : first + 100])
             assert status == 200, answer
     await shop.advance_to(END)

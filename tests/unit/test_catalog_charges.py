@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from catalog_kit import Catalog, attach
 
@@ -13,7 +12,7 @@ from lago_engine.domain.commands import (
     CreateTax,
     UpdatePlan,
 )
-from lago_engine.domain.events import BillableMetricUpdated, DomainEvent, PlanUpdated
+from lago_engine.domain.events import DomainEvent, PlanUpdated
 from lago_engine.errors import NotFound
 
 
@@ -22,14 +21,14 @@ class Priced:
 
     def __init__(self, *charges: dict[str, Any]) -> None:
         self.catalog = Catalog()
-        self.calls = self._metric("api_calls")
-        self.storage = self._metric("storage", aggregation_type="sum_agg", field_name="gb")
+        self.calls = self.metric("api_calls")
+        self.storage = self.metric("storage", aggregation_type="sum_agg", field_name="gb")
         self.tax = self.catalog.one(
             CreateTax, input={"name": "VAT", "code": "vat", "rate": "20"}
         ).tax
         self.catalog.do(CreatePlan, input=self.plan(*charges))
 
-    def _metric(self, code: str, **others: str) -> str:
+    def metric(self, code: str, **others: Any) -> str:
         fields = {"name": code, "code": code, "aggregation_type": "count_agg", **others}
         return str(self.catalog.one(CreateBillableMetric, input=fields).metric.id)
 
@@ -115,14 +114,6 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
         ({"properties": {"amount": "-1"}}, {"properties": ["invalid_amount"]}),
         ({"properties": {"amout": "1"}}, {"properties": ["invalid_amount"]}),
         (
-            {"properties": {"amount": "1", "pricing_group_keys": ["region"]}},
-            {"pricing_group_keys": ["not_supported_yet"]},
-        ),
-        (
-            {"properties": {"amount": "1", "grouped_by": ["region"]}},
-            {"grouped_by": ["not_supported_yet"]},
-        ),
-        (
             {"properties": {"amount": "x", "presentation_group_keys": "region"}},
             {"properties": ["invalid_amount", "invalid_type"]},
         ),
@@ -175,7 +166,7 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
                 "min_amount_cents": ["not_compatible_with_pay_in_advance"],
             },
         ),
-        ({"filters": [{"values": {"region": ["eu"]}}]}, {"filters": ["not_supported_yet"]}),
+        ({"filters": ["region"]}, {"filters": ["value_is_invalid"]}),
         ({"accepts_target_wallet": True}, {"accepts_target_wallet": ["not_supported_yet"]}),
         (
             {"applied_pricing_unit": {"code": "credits"}},
@@ -361,14 +352,10 @@ def test_a_percentage_of_a_sum_without_those_is_priced() -> None:
 
 @pytest.mark.parametrize(("model", "key"), [("percentage", "rate"), ("graduated_percentage", "")])
 def test_a_percentage_of_the_latest_value_is_refused(model: str, key: str) -> None:
-    """The metric is put into the state by hand: no request makes one of this type yet."""
     priced = Priced()
-    state = priced.catalog.folded
-    metric = next(iter(state.metrics.values()))
-    latest = msgspec.structs.replace(metric, aggregation_type="latest_agg", field_name="gb")
-    priced.catalog.see(BillableMetricUpdated(metric=latest, previous_code=latest.code))
+    latest = priced.metric("latest", aggregation_type="latest_agg", field_name="gb")
     properties = {key: "5"} if key else {}
-    given = {"charge_model": model, "billable_metric_id": str(latest.id), "properties": properties}
+    given = {"charge_model": model, "billable_metric_id": latest, "properties": properties}
     assert priced.refuses(**given) == {"properties": ["invalid_value"]}
     assert priced.refuses(**given, pay_in_advance=True) == {
         "properties": ["invalid_value"],
@@ -400,7 +387,30 @@ def test_terms_of_an_attached_plan_are_ignored_and_prices_are_not() -> None:
     assert after.min_amount_cents == 0
     assert (after.properties, after.tax_ids) == ({"amount": "2"}, (priced.tax.id,))
     assert priced.refuses_put(item(after, filters=[{"values": {}}])) == {
-        "filters": ["not_supported_yet"]
+        "values": ["value_is_mandatory"]
     }
     priced.put(item(after), priced.charge(code="new"))
     assert [charge.code for charge in priced.charges] == ["a", "new"]
+
+
+@pytest.mark.parametrize(
+    ("model", "in_advance", "code"),
+    [
+        ("standard", False, "not_supported_yet"),
+        ("volume", False, "not_supported_yet"),
+        ("package", False, "invalid_billable_metric_or_charge_model"),
+        ("standard", True, "not_supported_yet"),
+        ("graduated", True, "invalid_billable_metric_or_charge_model"),
+    ],
+)
+def test_only_some_models_of_recurring_metrics_can_ever_be_prorated(
+    model: str, in_advance: bool, code: str
+) -> None:
+    priced = Priced()
+    seats = priced.metric("seats", aggregation_type="sum_agg", field_name="n", recurring=True)
+    given = {"charge_model": model, "prorated": True, "pay_in_advance": in_advance}
+    assert priced.refuses(**given, billable_metric_id=seats)["prorated"] == [code]
+    once = priced.metric("once", aggregation_type="sum_agg", field_name="n")
+    assert priced.refuses(**given, billable_metric_id=once)["prorated"] == [
+        "invalid_billable_metric_or_charge_model"
+    ]

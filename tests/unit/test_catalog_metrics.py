@@ -59,6 +59,33 @@ def test_a_metric_is_created_with_everything_given() -> None:
     assert (metric.description, metric.created_at) == ("Gigabytes", NOW)
 
 
+@pytest.mark.parametrize(
+    ("fields", "recurring"),
+    [
+        ({"aggregation_type": "max_agg"}, False),
+        ({"aggregation_type": "latest_agg"}, False),
+        ({"aggregation_type": "unique_count_agg"}, False),
+        ({"aggregation_type": "unique_count_agg", "recurring": "true"}, True),
+        ({"aggregation_type": "sum_agg", "recurring": True}, True),
+        ({"aggregation_type": "weighted_sum_agg", "weighted_interval": "seconds"}, False),
+    ],
+)
+def test_every_aggregation_is_stored(fields: dict[str, Any], recurring: bool) -> None:
+    metric = Catalog().one(CreateBillableMetric, input={**STORAGE, **fields}).metric
+    assert metric.aggregation_type == fields["aggregation_type"]
+    assert (metric.field_name, metric.recurring) == ("gb", recurring)
+    assert metric.weighted_interval == fields.get("weighted_interval")
+
+
+def test_filters_are_sorted_by_key_and_value() -> None:
+    given = [{"key": "tier", "values": ["b", "a", "b"]}, {"key": "region", "values": [7, "eu"]}]
+    metric = Catalog().one(CreateBillableMetric, input={**STORAGE, "filters": given}).metric
+    assert [(each.key, each.values) for each in metric.filters] == [
+        ("region", ("7", "eu")),
+        ("tier", ("a", "b")),
+    ]
+
+
 def test_counting_events_takes_no_field() -> None:
     metric = Catalog().one(CreateBillableMetric, input={**CALLS, "field_name": "x"}).metric
     assert metric.field_name is None
@@ -72,18 +99,51 @@ def test_counting_events_takes_no_field() -> None:
         ({"code": "taken"}, {"code": ["value_already_exist"]}),
         ({"aggregation_type": "median_agg"}, {"aggregation_type": ["value_is_invalid"]}),
         ({"aggregation_type": None}, {"aggregation_type": ["value_is_invalid"]}),
-        ({"aggregation_type": "max_agg"}, {"aggregation_type": ["not_supported_yet"]}),
-        ({"aggregation_type": "weighted_sum_agg"}, {"aggregation_type": ["not_supported_yet"]}),
-        ({"field_name": " "}, {"field_name": ["value_is_mandatory"]}),
-        ({"recurring": True}, {"recurring": ["not_supported_yet"]}),
+        ({"aggregation_type": "custom_agg"}, {"aggregation_type": ["not_supported_yet"]}),
+        ({"aggregation_type": "weighted_sum_agg"}, {"weighted_interval": ["value_is_invalid"]}),
         (
-            {"recurring": True, "aggregation_type": "count_agg"},
-            {"recurring": ["not_compatible_with_aggregation_type"]},
+            {"aggregation_type": "max_agg", "field_name": ""},
+            {"field_name": ["value_is_mandatory"]},
         ),
+        ({"field_name": " "}, {"field_name": ["value_is_mandatory"]}),
+        *(
+            (
+                {"recurring": True, "aggregation_type": aggregation},
+                {"recurring": ["not_compatible_with_aggregation_type"]},
+            )
+            for aggregation in ("count_agg", "max_agg", "latest_agg")
+        ),
+        (
+            {
+                "recurring": True,
+                "aggregation_type": "weighted_sum_agg",
+                "weighted_interval": "seconds",
+            },
+            {"recurring": ["not_supported_yet"]},
+        ),
+        ({"recurring": "often"}, {"recurring": ["value_is_invalid"]}),
         ({"weighted_interval": "hours"}, {"weighted_interval": ["value_is_invalid"]}),
-        ({"weighted_interval": "seconds"}, {"weighted_interval": ["not_supported_yet"]}),
+        (
+            {"aggregation_type": "weighted_sum_agg", "weighted_interval": "hours"},
+            {"weighted_interval": ["value_is_invalid"]},
+        ),
         ({"expression": "event.properties.gb * 2"}, {"expression": ["not_supported_yet"]}),
-        ({"filters": [{"key": "region", "values": ["eu"]}]}, {"filters": ["not_supported_yet"]}),
+        ({"filters": ["region"]}, {"filters": ["value_is_invalid"]}),
+        ({"filters": [{"values": ["eu"]}]}, {"key": ["value_is_mandatory"]}),
+        (
+            {"filters": [{"key": " ", "values": []}]},
+            {
+                "values": ["value_is_mandatory"],
+                "key": ["value_is_mandatory"],
+            },
+        ),
+        ({"filters": [{"key": "a"}]}, {"values": ["value_is_mandatory"]}),
+        ({"filters": [{"key": "a", "values": "b"}]}, {"values": ["value_is_invalid"]}),
+        ({"filters": [{"key": "a", "values": ["b", ""]}]}, {"values": ["value_is_invalid"]}),
+        (
+            {"filters": [{"key": "a", "values": ["b"]}, {"key": "a", "values": ["c"]}]},
+            {"key": ["value_is_duplicated"]},
+        ),
         ({"rounding_function": "trunc"}, {"rounding_function": ["value_is_invalid"]}),
         ({"rounding_precision": 61}, {"rounding_precision": ["value_is_out_of_range"]}),
     ],
@@ -127,7 +187,8 @@ def test_an_update_is_checked_against_the_whole_metric() -> None:
         ({"field_name": None}, {"field_name": ["value_is_mandatory"]}),
         ({"code": "calls"}, {"code": ["value_already_exist"]}),
         ({"name": None}, {"name": ["value_is_mandatory"]}),
-        ({"aggregation_type": "latest_agg"}, {"aggregation_type": ["not_supported_yet"]}),
+        ({"aggregation_type": "custom_agg"}, {"aggregation_type": ["not_supported_yet"]}),
+        ({"aggregation_type": "weighted_sum_agg"}, {"weighted_interval": ["value_is_invalid"]}),
     ]:
         assert catalog.refuses(UpdateBillableMetric, code="storage", input=fields) == details
     to_sum = {"aggregation_type": "sum_agg"}
@@ -152,10 +213,7 @@ def test_a_metric_in_use_changes_in_name_and_description_only() -> None:
     updated = catalog.folded.metrics["storage"]
     assert (updated.name, updated.description) == ("Disk", "GB")
     assert (updated.code, updated.aggregation_type) == ("storage", "sum_agg")
-    filters = {"filters": [{"key": "a", "values": ["b"]}]}
-    assert catalog.refuses(UpdateBillableMetric, code="storage", input=filters) == {
-        "filters": ["not_supported_yet"]
-    }
+    assert updated.recurring is False
     catalog.do(DeletePlan, code="pro")
     catalog.do(UpdateBillableMetric, code="storage", input={"code": "disk"})
     assert "disk" in catalog.folded.metrics

@@ -14,6 +14,8 @@ INCOMPATIBLE: Final = "invalid_aggregation_type_or_charge_model"
 _IN_ADVANCE_AGGREGATIONS: Final = frozenset(
     {"count_agg", "sum_agg", "unique_count_agg", "custom_agg"}
 )
+_PRORATED: Final = frozenset({"standard", "graduated", "volume"})
+_PRORATED_IN_ADVANCE: Final = frozenset({"standard"})
 _PRESENTATION_KEYS_MAX: Final = 2
 
 
@@ -43,10 +45,12 @@ def read_properties(
     if not given:
         given = model.defaults
     is_sound = check_properties(checker, model, metric, given)
-    _check_group_keys(checker, given)
+    _check_presentation_keys(checker, given)
+    group_keys = _group_keys(checker, given)
     if given is model.defaults or not is_sound:
         return dict(model.defaults)
-    return model.stored(given)
+    grouped = {"pricing_group_keys": group_keys} if group_keys else {}
+    return {**model.stored(given), **grouped}
 
 
 def check_properties(
@@ -77,17 +81,23 @@ def check_payment_terms(
         code = NOT_SUPPORTED_YET if fits and model_name != "volume" else INCOMPATIBLE
         checker.fail("pay_in_advance", code)
     if checker.boolean("prorated"):
-        # Only charges of recurring metrics can be prorated, and no metric is recurring.
-        checker.fail("prorated", "invalid_billable_metric_or_charge_model")
+        models = _PRORATED_IN_ADVANCE if checker.boolean("pay_in_advance") else _PRORATED
+        fits = model_name in models and metric is not None and metric.recurring
+        refused = NOT_SUPPORTED_YET if fits else "invalid_billable_metric_or_charge_model"
+        checker.fail("prorated", refused)
 
 
-def _check_group_keys(checker: Checker, properties: Mapping[str, Any]) -> None:
-    for key in ("pricing_group_keys", "grouped_by"):
-        names = [name for name in _array(checker, properties.get(key)) if name != ""]
-        if not all(_is_name(name) for name in names):
-            checker.fail("properties", "invalid_type")
-        elif names:
-            checker.fail(key, NOT_SUPPORTED_YET)
+def _group_keys(checker: Checker, properties: Mapping[str, Any]) -> list[str]:
+    """Names of event properties, each once; `grouped_by` is the deprecated name of the same list."""
+    given = [_array(checker, properties.get(key)) for key in ("pricing_group_keys", "grouped_by")]
+    names = [name for name in given[0] or given[1] if name != ""]
+    if not all(_is_name(name) for name in names):
+        checker.fail("properties", "invalid_type")
+        return []
+    return list(dict.fromkeys(names))
+
+
+def _check_presentation_keys(checker: Checker, properties: Mapping[str, Any]) -> None:
     items = _array(checker, properties.get("presentation_group_keys"))
     problems = _presentation_problems(items)
     for code in problems:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from lago_engine.domain.catalog.charge_filters import filter_items, replace_filters
 from lago_engine.domain.catalog.charge_pricing import (
     check_payment_terms,
     check_properties,
@@ -62,7 +63,7 @@ def replace_charges(
             charge = _create(state, item, codes, new_ids, now)
         else:
             codes.discard(match.code)
-            charge = _update(state, match, item, codes, attached=attached)
+            charge = _update(state, match, item, codes, new_ids, now, attached=attached)
         codes.add(charge.code)
         result.append(charge)
     return tuple(result)
@@ -93,8 +94,10 @@ def _create(
     _refuse_unbuilt_parts(checker)
     checker.raise_failures()
     assert metric is not None, "a charge without a metric was refused"
+    charge_id = new_ids.take("charge")
+    filters = checker.array("filters") or []
     return Charge(
-        id=new_ids.take("charge"),
+        id=charge_id,
         code=code,
         billable_metric_id=metric.id,
         billable_metric_code=metric.code,
@@ -104,6 +107,7 @@ def _create(
         invoice_display_name=invoice_display_name,
         min_amount_cents=min_amount_cents,
         tax_ids=find_tax_ids(state, checker.array("tax_codes") or []),
+        filters=replace_filters((), filters, model=model, metric=metric, new_ids=new_ids, now=now),
     )
 
 
@@ -112,6 +116,8 @@ def _update(
     charge: Charge,
     item: Mapping[str, Any],
     codes: set[str],
+    new_ids: NewIds,
+    now: datetime,
     *,
     attached: bool,
 ) -> Charge:
@@ -130,6 +136,14 @@ def _update(
     checker.raise_failures()
     if (tax_codes := checker.array("tax_codes")) is not None:
         changes["tax_ids"] = find_tax_ids(state, tax_codes)
+    filters = checker.array("filters")
+    if filters is None and (model != charge.charge_model or metric.id != charge.billable_metric_id):
+        # What stays has to fit the new terms.
+        filters = filter_items(charge.filters)
+    if filters is not None:
+        changes["filters"] = replace_filters(
+            charge.filters, filters, model=model, metric=metric, new_ids=new_ids, now=now
+        )
     return msgspec.structs.replace(charge, **changes)
 
 
@@ -201,4 +215,4 @@ def _check_terms(checker: Checker, model: str | None, metric: BillableMetric | N
 
 
 def _refuse_unbuilt_parts(checker: Checker) -> None:
-    checker.refuse_unbuilt("filters", "accepts_target_wallet", "applied_pricing_unit")
+    checker.refuse_unbuilt("accepts_target_wallet", "applied_pricing_unit")

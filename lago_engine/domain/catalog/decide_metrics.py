@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, get_args
@@ -10,7 +10,13 @@ from typing import Any, Final, get_args
 import msgspec
 
 from lago_engine.domain.catalog.decide_charges import without_charges_of
-from lago_engine.domain.catalog.entities import AggregationType, BillableMetric
+from lago_engine.domain.catalog.entities import (
+    AggregationType,
+    BillableMetric,
+    Plan,
+    WeightedInterval,
+)
+from lago_engine.domain.catalog.metric_filters import read_metric_filters, with_filters_of
 from lago_engine.domain.catalog.references import NewIds
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
@@ -34,15 +40,13 @@ from lago_engine.domain.validation import (
     NOT_SUPPORTED_YET,
     Checker,
     Reader,
-    is_empty,
 )
 from lago_engine.errors import NotFound
 
-_UNBUILT_AGGREGATIONS: Final = frozenset(
-    {"max_agg", "unique_count_agg", "weighted_sum_agg", "latest_agg", "custom_agg"}
-)
+_UNBUILT_AGGREGATIONS: Final = frozenset({"custom_agg"})
 # Aggregations without carried-over units: asking for them can never be right.
 _NEVER_RECURRING: Final = frozenset({"count_agg", "max_agg", "latest_agg"})
+_UNBUILT_RECURRING: Final = frozenset({"weighted_sum_agg", "custom_agg"})
 
 _DESCRIPTIVE: Final[Mapping[str, Reader]] = {
     "name": Checker.mandatory_text,
@@ -57,6 +61,8 @@ _MEASURING: Final[Mapping[str, Reader]] = {
         later=_UNBUILT_AGGREGATIONS,
     ),
     "field_name": Checker.text,
+    "recurring": Checker.boolean,
+    "weighted_interval": partial(Checker.choice, allowed=get_args(WeightedInterval)),
     "rounding_function": partial(Checker.choice, allowed=get_args(RoundingFunction)),
     "rounding_precision": partial(Checker.integer, at_least=-DIGITS_MAX, at_most=DIGITS_MAX),
 }
@@ -68,7 +74,7 @@ def create_metric(
     checker = Checker(command.input)
     fields = checker.read({**_DESCRIPTIVE, **_MEASURING})
     _check_measuring(checker, state, fields, previous_code=None)
-    checker.refuse_unbuilt("filters")
+    fields["filters"] = read_metric_filters(checker) or ()
     checker.raise_failures()
     metric_id = NewIds.after(state).take("billable_metric")
     return [BillableMetricCreated(metric=_metric(fields, id=metric_id, created_at=now))]
@@ -77,7 +83,10 @@ def create_metric(
 def update_metric(
     state: OrganizationState, command: UpdateBillableMetric, *, now: datetime
 ) -> list[DomainEvent]:
-    """Changes the fields present; of a metric that a live plan uses, only the descriptive ones."""
+    """Changes the fields present; of a metric that a live plan uses, only filters and what describes it.
+
+    Charge filters lose what the metric no longer declares: each plan that has any gets a new version.
+    """
     metric = _live_metric(state, command.code)
     checker = Checker(command.input)
     changes = checker.read_present(_DESCRIPTIVE)
@@ -85,12 +94,16 @@ def update_metric(
         changes |= checker.read_present(_MEASURING)
         fields = msgspec.structs.asdict(metric) | changes
         _check_measuring(checker, state, fields, previous_code=metric.code)
-    checker.refuse_unbuilt("filters")
+    if (filters := read_metric_filters(checker)) is not None:
+        changes["filters"] = filters
     checker.raise_failures()
     updated = _metric(
         msgspec.structs.asdict(metric) | changes, id=metric.id, created_at=metric.created_at
     )
-    return [BillableMetricUpdated(metric=updated, previous_code=metric.code)]
+    event = BillableMetricUpdated(metric=updated, previous_code=metric.code)
+    if updated.filters == metric.filters:
+        return [event]
+    return [event, *_new_versions(state, lambda plan: with_filters_of(plan, updated))]
 
 
 def delete_metric(
@@ -98,16 +111,20 @@ def delete_metric(
 ) -> list[DomainEvent]:
     """Deletes the metric and, before it, its charges: each plan that has any gets a new version."""
     metric = _live_metric(state, command.code)
-    plans = [plan for _, plan in sorted(state.plans.items())]
-    trimmed = [without_charges_of(plan, metric) for plan in plans]
     return [
-        *(
-            PlanUpdated(plan=after, previous_code=before.code)
-            for before, after in zip(plans, trimmed, strict=True)
-            if after is not before
-        ),
+        *_new_versions(state, lambda plan: without_charges_of(plan, metric)),
         BillableMetricDeleted(metric=metric),
     ]
+
+
+def _new_versions(
+    state: OrganizationState, change: Callable[[Plan], Plan]
+) -> Iterator[PlanUpdated]:
+    """The live plans that `change` changes, by code."""
+    for _, before in sorted(state.plans.items()):
+        after = change(before)
+        if after is not before:
+            yield PlanUpdated(plan=after, previous_code=before.code)
 
 
 def _live_metric(state: OrganizationState, code: str) -> BillableMetric:
@@ -138,21 +155,25 @@ def _check_measuring(
     counts_events = aggregation in {"count_agg", "custom_agg"}
     if not counts_events and not (fields["field_name"] or "").strip():
         checker.fail("field_name", MANDATORY)
-    _check_recurring(checker, aggregation)
-    if not is_empty(interval := checker.values.get("weighted_interval")):
-        checker.fail("weighted_interval", NOT_SUPPORTED_YET if interval == "seconds" else INVALID)
+    if fields["recurring"]:
+        _check_recurring(checker, aggregation)
+    if aggregation == "weighted_sum_agg" and fields["weighted_interval"] is None:
+        checker.fail("weighted_interval", INVALID)
     checker.refuse_unbuilt("expression")
 
 
 def _check_recurring(checker: Checker, aggregation: str | None) -> None:
-    if checker.boolean("recurring"):
-        never = aggregation in _NEVER_RECURRING
-        checker.fail(
-            "recurring", "not_compatible_with_aggregation_type" if never else NOT_SUPPORTED_YET
-        )
+    if aggregation in _NEVER_RECURRING:
+        checker.fail("recurring", "not_compatible_with_aggregation_type")
+    elif aggregation in _UNBUILT_RECURRING:
+        checker.fail("recurring", NOT_SUPPORTED_YET)
 
 
 def _metric(fields: Mapping[str, Any], **identity: Any) -> BillableMetric:
     """The metric of checked `fields`; counting events takes no field name."""
-    field_name = None if fields["aggregation_type"] == "count_agg" else fields["field_name"]
-    return BillableMetric(**{**fields, "field_name": field_name, **identity})
+    counts_events = fields["aggregation_type"] == "count_agg"
+    settled = {
+        "field_name": None if counts_events else fields["field_name"],
+        "recurring": bool(fields["recurring"]),
+    }
+    return BillableMetric(**{**fields, **settled, **identity})

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from itertools import chain
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
 Interval = Literal["weekly", "monthly", "quarterly", "semiannual", "yearly"]
-AggregationType = Literal["count_agg", "sum_agg"]
+AggregationType = Literal[
+    "count_agg", "sum_agg", "max_agg", "latest_agg", "unique_count_agg", "weighted_sum_agg"
+]
+WeightedInterval = Literal["seconds"]
+ALL_VALUES: Final = ("__ALL_FILTER_VALUES__",)
 ChargeModelName = Literal[
     "standard", "graduated", "graduated_percentage", "package", "percentage", "volume"
 ]
@@ -77,8 +82,18 @@ class ApiKey(Entity, frozen=True):
     expires_at: datetime | None = None
 
 
+class MetricFilter(Entity, frozen=True):
+    """An event property that may be priced by its values, sorted (metrics.md §1.5)."""
+
+    key: str
+    values: tuple[str, ...]
+
+
 class BillableMetric(Entity, frozen=True):
-    """What is counted and how (metrics.md §1)."""
+    """What is counted and how (metrics.md §1).
+
+    recurring: units are carried over from period to period. weighted_interval: of weighted sums only.
+    """
 
     id: UUID
     code: str
@@ -87,8 +102,15 @@ class BillableMetric(Entity, frozen=True):
     created_at: datetime
     description: str | None = None
     field_name: str | None = None
+    recurring: bool = False
+    weighted_interval: WeightedInterval | None = None
     rounding_function: Literal["round", "ceil", "floor"] | None = None
     rounding_precision: int | None = None
+    filters: tuple[MetricFilter, ...] = ()
+
+    def values_of(self, key: str) -> tuple[str, ...]:
+        """What a filter key may be; nothing for an unknown key."""
+        return next((each.values for each in self.filters if each.key == key), ())
 
 
 class Tax(Entity, frozen=True):
@@ -101,6 +123,25 @@ class Tax(Entity, frozen=True):
     created_at: datetime
     description: str | None = None
     applied_to_organization: bool = False
+
+
+class ChargeFilter(Entity, frozen=True):
+    """Prices for the events of a charge whose properties have certain values (charges.md §7).
+
+    values: by key of a metric filter; `ALL_VALUES` alone stands for all values that the metric declares.
+    """
+
+    id: UUID
+    values: Mapping[str, tuple[str, ...]]
+    properties: Mapping[str, Any]
+    created_at: datetime
+    invoice_display_name: str | None = None
+
+    @property
+    def display_name(self) -> str:
+        """Its own name, else its values; the key where it takes all."""
+        values = ((key,) if values == ALL_VALUES else values for key, values in self.values.items())
+        return self.invoice_display_name or ", ".join(chain.from_iterable(values))
 
 
 class Charge(Entity, frozen=True):
@@ -119,6 +160,7 @@ class Charge(Entity, frozen=True):
     invoice_display_name: str | None = None
     min_amount_cents: int = 0
     tax_ids: tuple[UUID, ...] = ()
+    filters: tuple[ChargeFilter, ...] = ()
 
 
 class Plan(Entity, frozen=True):

@@ -150,14 +150,13 @@ def _(event: facts.TaxDeleted, state: OrganizationState) -> OrganizationState:
 def _(event: facts.PlanCreated, state: OrganizationState) -> OrganizationState:
     plan = event.plan
     plans = _with(state.plans, plan.code, plan)
-    return _with_plan_version(state, plan, plans, created=1 + len(plan.charges))
+    return _with_plan_version(state, plan, plans, created=1 + len(_item_ids(plan)))
 
 
 @_evolve.register
 def _(event: facts.PlanUpdated, state: OrganizationState) -> OrganizationState:
     plan = event.plan
-    known = {charge.id for charge in state.plans_by_id[plan.id].charges}
-    created = sum(charge.id not in known for charge in plan.charges)
+    created = len(_item_ids(plan) - _item_ids(state.plans_by_id[plan.id]))
     plans = _renamed(state.plans, event.previous_code, plan.code, plan)
     return _with_plan_version(state, plan, plans, created=created)
 
@@ -207,6 +206,12 @@ def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
 def _renamed(mapping: Mapping[str, V], old: str, new: str, value: V) -> Mapping[str, V]:
     kept = mapping if old == new else _without(mapping, old)
     return _with(kept, new, value)
+
+
+def _item_ids(plan: Plan) -> set[UUID]:
+    """Ids of its charges and charge filters."""
+    filters = {filter_.id for charge in plan.charges for filter_ in charge.filters}
+    return filters | {charge.id for charge in plan.charges}
 
 
 def _with_plan_version(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,12 +15,13 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
-from lago_engine.domain.customer.decision import ChargeUsage, Decision
+from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.links import in_line_order, make_link
 from lago_engine.domain.customer.payments import request_payment
 from lago_engine.domain.customer.settings import (
     finalizes_zero_invoices,
     issuing_settings,
+    period_subject,
     timezone_of,
 )
 from lago_engine.domain.customer.state import Subscription
@@ -27,6 +29,7 @@ from lago_engine.domain.invoicing.builder import InvoiceInput, build_invoice
 from lago_engine.domain.invoicing.dates import InvoiceDates, finalized_dates, subscription_dates
 from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoicingReason
 from lago_engine.domain.invoicing.numbering import customer_number, entity_number
+from lago_engine.domain.invoicing.usage_fees import billed_usage
 from lago_engine.domain.timezones import local_date, zone
 
 Item = tuple[Subscription, Plan, InvoiceLink]
@@ -170,14 +173,15 @@ def _finalize(decision: Decision, draft: Invoice, given: InvoiceInput, *, at: da
 
 def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
     """SHA-256 over what the fees were computed from: subscriptions, plans, links, profile and usage."""
-    used: list[tuple[UUID, dict[str, ChargeUsage]]] = []
+    used: list[tuple[UUID, dict[str, Any]]] = []
+    owner = given.organization.organization
     for subscription, plan, link in given.items:
-        start, end = link.charges_from_datetime, link.charges_to_datetime
-        skipped = link.invoicing_reason == "subscription_starting" or not plan.charges
-        if skipped or start is None or end is None or start >= end:
-            continue
-        windows = decision.usage(subscription.id, start, end)
-        used.append((subscription.id, {str(key): value for key, value in windows.items()}))
+        subject = period_subject(subscription, plan, given.profile, owner)
+        charges = billed_usage(plan, subject, link, decision.usage)
+        if charges is not None:
+            # A charge with one bucket is written as that bucket.
+            buckets = {str(k): b[0] if len(b) == 1 else b for k, b in charges.items()}
+            used.append((subscription.id, buckets))
     return sha256(
         msgspec.json.encode([given.profile, given.items, given.dates, used], order="deterministic")
     ).hexdigest()

@@ -17,19 +17,29 @@ from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.events import DomainEvent
 
 
-class ChargeUsage(msgspec.Struct, frozen=True):
-    """Aggregated usage of one charge in one window, before the metric's rounding."""
+class BucketUsage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Aggregated usage of one bucket of a charge in one window, before the metric's rounding.
+
+    filter_id: the charge filter, None for the default bucket. group: a value per pricing group key. aggregated:
+    total of a weighted sum where it is not its units (metrics.md §6.6).
+    """
 
     units: Decimal
     events_count: int
+    filter_id: UUID | None = None
+    group: tuple[str | None, ...] = ()
+    aggregated: Decimal | None = None
 
 
 class UsageReader(Protocol):
-    """Reads a usage window that is complete; both ends inclusive, as on invoices."""
+    """Reads a usage window that is complete; both ends inclusive, as on invoices.
+
+    days: those of the whole period that the window is part of. The answer has the buckets of each charge.
+    """
 
     def __call__(
-        self, subscription_id: UUID, start: datetime, end: datetime
-    ) -> Mapping[UUID, ChargeUsage]: ...
+        self, subscription_id: UUID, start: datetime, end: datetime, *, days: int
+    ) -> Mapping[UUID, Sequence[BucketUsage]]: ...
 
 
 class Recorded(msgspec.Struct, frozen=True):

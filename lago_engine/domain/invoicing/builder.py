@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.domain import ids
-from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
+from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.decision import UsageReader
 from lago_engine.domain.customer.profile import CustomerProfile
@@ -25,7 +25,7 @@ from lago_engine.domain.invoicing.dates import InvoiceDates
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoiceLink
 from lago_engine.domain.invoicing.numbering import draft_number
 from lago_engine.domain.invoicing.taxes import tax_fee, tax_invoice
-from lago_engine.domain.invoicing.true_up import charge_floor, with_true_up
+from lago_engine.domain.invoicing.usage_fees import billed_usage, usage_fees
 from lago_engine.domain.money import to_major
 from lago_engine.domain.proration import (
     BaseFeeDueInput,
@@ -33,7 +33,6 @@ from lago_engine.domain.proration import (
     base_fee,
     base_fee_due,
 )
-from lago_engine.domain.rating.charge_fees import RatedCharge, rate_charge
 
 
 class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +93,14 @@ def _fees(
     base = _base_fee(given, subscription, plan, link)
     if base is not None:
         yield tax_fee(base, fee_taxes(given.organization, given.profile, plan))
-    for fee, charge in _charge_fees(given, subscription, plan, link, usage):
+    subject = period_subject(subscription, plan, given.profile, given.organization.organization)
+    used = billed_usage(plan, subject, link, usage)
+    if used is None:
+        return
+    metrics = given.organization.metrics_by_id
+    for fee, charge in usage_fees(
+        given.invoice_id, subscription, plan, subject, link, used, metrics
+    ):
         yield tax_fee(fee, fee_taxes(given.organization, given.profile, plan, charge))
 
 
@@ -143,67 +149,3 @@ def _base_fee(
             from_datetime=link.from_datetime,
             to_datetime=link.to_datetime,
         )
-
-
-def _charge_fees(
-    given: InvoiceInput,
-    subscription: Subscription,
-    plan: Plan,
-    link: InvoiceLink,
-    usage: UsageReader,
-) -> Iterator[tuple[Fee, Charge]]:
-    """Fees of the charges for the link's usage window; a starting invoice bills none."""
-    start, end = link.charges_from_datetime, link.charges_to_datetime
-    if link.invoicing_reason == "subscription_starting" or start is None or end is None:
-        return
-    if start >= end or not plan.charges:
-        return
-    windows = usage(subscription.id, start, end)
-    subject = period_subject(subscription, plan, given.profile, given.organization.organization)
-    for charge in plan.charges:
-        metric = given.organization.metrics_by_id[charge.billable_metric_id]
-        used = windows[charge.id]
-        rated = rate_charge(
-            charge,
-            metric,
-            units=used.units,
-            events_count=used.events_count,
-            currency=plan.amount_currency,
-        )
-        fee = _charge_fee(given, subscription, charge, metric, rated, (start, end))
-        floor = charge_floor(charge.min_amount_cents, subject, link, (start, end))
-        for kept in with_true_up([fee], floor, plan.amount_currency):
-            yield kept, charge
-
-
-def _charge_fee(
-    given: InvoiceInput,
-    subscription: Subscription,
-    charge: Charge,
-    metric: BillableMetric,
-    rated: RatedCharge,
-    window: tuple[datetime, datetime],
-) -> Fee:
-    return Fee(
-        id=ids.derive(given.invoice_id, "fee", "charge", subscription.id, charge.id),
-        fee_type="charge",
-        subscription_id=subscription.id,
-        external_subscription_id=subscription.external_id,
-        item_id=metric.id,
-        item_type="BillableMetric",
-        item_code=metric.code,
-        item_name=metric.name,
-        item_description=metric.description,
-        invoice_display_name=charge.invoice_display_name or metric.name,
-        amount_cents=rated.amount_cents,
-        precise_amount_cents=rated.precise_amount_cents,
-        units=rated.units,
-        unit_amount_cents=rated.unit_amount_cents,
-        precise_unit_amount=rated.precise_unit_amount,
-        amount_details=rated.amount_details,
-        pay_in_advance=False,
-        from_datetime=window[0],
-        to_datetime=window[1],
-        charge_id=charge.id,
-        events_count=rated.events_count,
-    )

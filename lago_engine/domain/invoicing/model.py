@@ -13,6 +13,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.customer.profile import CustomerProfile
 
@@ -37,11 +38,21 @@ class AppliedTax(msgspec.Struct, frozen=True, kw_only=True):
     fees_amount_cents: int
 
 
+class FeeFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """The charge filter that a fee was priced by, as it was then."""
+
+    id: UUID
+    invoice_display_name: str
+    values: Mapping[str, tuple[str, ...]]
+
+
 class Fee(msgspec.Struct, frozen=True, kw_only=True):
     """An amount with its reasons. `fee_type` decides what `item_*` names.
 
     true_up_parent_fee_id: set on the fee that raises a charge to its minimum, to the fee that it stands
-    beside; true_up_fee_id is the way back (charges.md §12).
+    beside; true_up_fee_id is the way back (charges.md §12). charge_filter, grouped_by: the bucket of its charge,
+    where there are several. total_aggregated_units: of a weighted sum where it is not the units. These three are
+    only written when they are set.
     """
 
     id: UUID
@@ -72,6 +83,9 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     precise_coupons_amount_cents: Decimal = Decimal(0)
     true_up_fee_id: UUID | None = None
     true_up_parent_fee_id: UUID | None = None
+    charge_filter: FeeFilter | UnsetType = UNSET
+    grouped_by: Mapping[str, str | None] | UnsetType = UNSET
+    total_aggregated_units: Decimal | UnsetType = UNSET
 
 
 class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from lago_engine.domain import ids
 from lago_engine.domain.decimals import CONTEXT, quantize_to
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.money import PRECISE_PLACES, minor_units
-from lago_engine.domain.periods import PeriodSubject, ended
+from lago_engine.domain.periods import PeriodSubject, charges_days, ended
 from lago_engine.domain.proration import Prorated, days_between, prorate
 
 
@@ -29,8 +30,7 @@ def charge_floor(
     if ended(subject, link.timestamp) and subject.successor == "upgrade":
         # The day of the change is paid to the new plan.
         days = max(days - 1, 0)
-    # After a change of time zone a window begins before its period does; it never ends after it.
-    return prorate(min_amount_cents, days, subject.charges_grid.length(subject.local_date(end)))
+    return prorate(min_amount_cents, days, charges_days(subject, end))
 
 
 def with_true_up(fees: Sequence[Fee], floor: Prorated, currency: str) -> Iterator[Fee]:
@@ -73,5 +73,6 @@ def _true_up(parent: Fee, fees: Sequence[Fee], floor: Prorated, currency: str) -
         unit_amount_cents=missing,
         precise_unit_amount=quantize_to(unit_amount, PRECISE_PLACES),
         events_count=0,
+        total_aggregated_units=UNSET,
         true_up_parent_fee_id=parent.id,
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.customer.decision import ChargeUsage, UsageReader
+from lago_engine.domain.customer.decision import BucketUsage, UsageReader
 from lago_engine.domain.customer.settings import fee_taxes, period_subject
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.customer.windows import running_windows
 from lago_engine.domain.decimals import precise, round_half_up, to_wire
-from lago_engine.domain.rating.charge_fees import RatedCharge, rate_charge
+from lago_engine.domain.periods import charges_days
+from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
 from lago_engine.domain.timezones import local_date
 from lago_engine.errors import NotFound
 
@@ -44,20 +46,21 @@ def current_usage(
     start, end = windows.charges_from, windows.charges_to
     assert start is not None
     assert end is not None
-    used = usage(subscription.id, start, end) if plan.charges else {}
+    days = charges_days(subject, end)
+    used = usage(subscription.id, start, end, days=days) if plan.charges else {}
     rated = list(_rated(plan, organization, used, charge_filter))
     if charge_filter and not rated:
         raise NotFound("charge")
-    amount = sum(item.amount_cents for _, _, item in rated)
+    amount = sum(bucket.rated.amount_cents for _, _, buckets in rated for bucket in buckets)
     taxes = 0
     if apply_taxes:
-        for charge, _, item in rated:
+        for charge, _, buckets in rated:
             with precise():
                 rate = sum(
                     (t.rate for t in fee_taxes(organization, state.profile, plan, charge)),
                     Decimal(0),
                 )
-                taxes += round_half_up(item.amount_cents * rate / 100)
+                taxes += sum(round_half_up(b.rated.amount_cents * rate / 100) for b in buckets)
     return {
         "from_datetime": _instant(start),
         "to_datetime": _instant(end),
@@ -74,9 +77,9 @@ def current_usage(
 def _rated(
     plan: Plan,
     organization: OrganizationState,
-    used: Mapping[Any, ChargeUsage],
+    used: Mapping[UUID, Sequence[BucketUsage]],
     charge_filter: Mapping[str, str] | None,
-) -> Iterator[tuple[Charge, BillableMetric, RatedCharge]]:
+) -> Iterator[tuple[Charge, BillableMetric, Sequence[RatedBucket]]]:
     """Charges priced, by metric name, or in plan order when they are filtered."""
     pairs = [(c, organization.metrics_by_id[c.billable_metric_id]) for c in plan.charges]
     if charge_filter:
@@ -84,18 +87,8 @@ def _rated(
     else:
         pairs.sort(key=lambda pair: pair[1].name.lower())
     for charge, metric in pairs:
-        bucket = used[charge.id]
-        yield (
-            charge,
-            metric,
-            rate_charge(
-                charge,
-                metric,
-                units=bucket.units,
-                events_count=bucket.events_count,
-                currency=plan.amount_currency,
-            ),
-        )
+        buckets = rate_buckets(charge, metric, used[charge.id], plan.amount_currency)
+        yield charge, metric, tuple(buckets)
 
 
 def _matches(charge: Charge, metric: BillableMetric, wanted: Mapping[str, str]) -> bool:
@@ -106,16 +99,11 @@ def _matches(charge: Charge, metric: BillableMetric, wanted: Mapping[str, str]) 
 
 
 def _charge_usage(
-    plan: Plan, charge: Charge, metric: BillableMetric, rated: RatedCharge
+    plan: Plan, charge: Charge, metric: BillableMetric, buckets: Sequence[RatedBucket]
 ) -> dict[str, Any]:
-    units = to_wire(rated.units)
     return {
-        "units": units,
-        "total_aggregated_units": units,
-        "events_count": rated.events_count,
-        "amount_cents": rated.amount_cents,
+        **_sums(buckets),
         "amount_currency": plan.amount_currency,
-        "pricing_unit_details": None,
         "charge": {
             "lago_id": str(charge.id),
             "code": charge.code,
@@ -128,10 +116,60 @@ def _charge_usage(
             "code": metric.code,
             "aggregation_type": metric.aggregation_type,
         },
-        "filters": [],
-        "grouped_usage": [],
+        "filters": _filters(charge, buckets),
+        "grouped_usage": _groups(charge, buckets),
         "presentation_breakdowns": [],
     }
+
+
+def _sums(buckets: Sequence[RatedBucket]) -> dict[str, Any]:
+    with precise():
+        units = sum((bucket.rated.units for bucket in buckets), Decimal(0))
+        total = sum((bucket.total_aggregated_units for bucket in buckets), Decimal(0))
+    return {
+        "units": to_wire(units),
+        "total_aggregated_units": to_wire(total),
+        "events_count": sum(bucket.rated.events_count for bucket in buckets),
+        "amount_cents": sum(bucket.rated.amount_cents for bucket in buckets),
+        "pricing_unit_details": None,
+    }
+
+
+def _filters(charge: Charge, buckets: Sequence[RatedBucket]) -> list[dict[str, Any]]:
+    """Each charge filter among the buckets, then the default one; nothing for a charge without filters."""
+    if not charge.filters:
+        return []
+    shown = []
+    for filter_ in (*charge.filters, None):
+        members = [bucket for bucket in buckets if bucket.filter == filter_]
+        if members:
+            shown.append(
+                {
+                    **_sums(members),
+                    "invoice_display_name": filter_ and filter_.invoice_display_name,
+                    "values": filter_ and filter_.values,
+                    "presentation_breakdowns": [],
+                }
+            )
+    return shown
+
+
+def _groups(charge: Charge, buckets: Sequence[RatedBucket]) -> list[dict[str, Any]]:
+    """The buckets by their group, whatever filter they are of; nothing for a charge without groups."""
+    if not any(bucket.grouped_by for bucket in buckets):
+        return []
+    groups: dict[tuple[tuple[str, str | None], ...], list[RatedBucket]] = {}
+    for bucket in buckets:
+        groups.setdefault(tuple(bucket.grouped_by.items()), []).append(bucket)
+    return [
+        {
+            **_sums(members),
+            "grouped_by": dict(group),
+            "filters": _filters(charge, members),
+            "presentation_breakdowns": [],
+        }
+        for group, members in groups.items()
+    ]
 
 
 def _instant(moment: datetime) -> str:

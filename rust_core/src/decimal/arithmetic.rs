@@ -66,6 +66,14 @@ impl Decimal {
         }
     }
 
+    /// Binary digits of the mantissa.
+    pub fn bits(&self) -> u64 {
+        match &self.mantissa {
+            Mantissa::Small(value) => u64::from(i128::BITS - value.unsigned_abs().leading_zeros()),
+            Mantissa::Big(value) => value.bits(),
+        }
+    }
+
     pub fn scale(&self) -> u32 {
         self.scale
     }

@@ -136,6 +136,14 @@ impl Aggregate {
         Ok(())
     }
 
+    /// What a recurring metric begins the next window with.
+    pub fn carry_over(&self) -> Self {
+        match self {
+            Self::WeightedSum(fold) => Self::WeightedSum(Box::new(fold.carry_over())),
+            other => other.clone(),
+        }
+    }
+
     /// Units; a weighted sum needs to know of what time it is the average.
     pub fn units(&self, weighing: Option<&Weighing<'_>>) -> Result<Decimal> {
         Ok(match self {

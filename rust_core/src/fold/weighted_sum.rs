@@ -54,6 +54,16 @@ impl WeightedSumFold {
         self.events += later.events;
     }
 
+    /// What a window begins with that follows the one of these totals.
+    pub fn carry_over(&self) -> Self {
+        let mut carried = self.carried.clone();
+        carried.add_assign(&self.variation);
+        Self {
+            carried,
+            ..Self::default()
+        }
+    }
+
     fn initial(&self, weighing: &Weighing<'_>) -> Decimal {
         weighing.level.unwrap_or(&self.carried).clone()
     }

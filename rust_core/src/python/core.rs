@@ -154,6 +154,17 @@ impl PyCore {
         Ok(self.0.lock()?.registry.put_plan(plan_key.id(), plan)?)
     }
 
+    fn put_metric(
+        &self,
+        org: Id16,
+        code: &str,
+        field_name: Option<&str>,
+        expression: Option<&str>,
+    ) -> PyResult<()> {
+        let computation = field_name.zip(expression);
+        Ok(self.0.metrics.put(org.id(), code, computation)?)
+    }
+
     #[allow(clippy::too_many_arguments)] // Fields of one struct; a Python class for it would be built per call.
     fn put_subscription(
         &self,

@@ -2,6 +2,7 @@
 
 mod charges;
 mod core;
+mod expression;
 mod readers;
 
 use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
@@ -76,6 +77,8 @@ mod _core {
 
     #[pymodule_export]
     use super::core::{PyCore, PyIngest, PySealed};
+    #[pymodule_export]
+    use super::expression::PyExpression;
     #[pymodule_export]
     use super::readers::{PyChainVerifier, PyEventScan};
 

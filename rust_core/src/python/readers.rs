@@ -84,7 +84,7 @@ fn finished() -> PyErr {
 impl PyEventScan {
     #[new]
     #[pyo3(signature = (org, *, code = None, external_subscription_id = None, transaction_id = None,
-                        from_us = None, to_us = None, offset = 0, limit = 100))]
+                        from_us = None, to_us = None, offset = 0, limit = 100, as_sent = false))]
     #[allow(clippy::too_many_arguments)] // The query parameters.
     fn new(
         org: Id16,
@@ -95,6 +95,7 @@ impl PyEventScan {
         to_us: Option<i64>,
         offset: usize,
         limit: usize,
+        as_sent: bool,
     ) -> Self {
         let filter = Filter {
             code,
@@ -102,6 +103,7 @@ impl PyEventScan {
             transaction_id,
             from_us,
             to_us,
+            as_sent,
         };
         Self(Mutex::new(Some(EventScan::new(
             org.id(),

@@ -138,3 +138,34 @@ fn what_a_registry_refuses() {
     (foreign.org, foreign.stream) = (2, 105);
     assert!(registry.put_subscription(foreign, 0).is_err());
 }
+
+#[test]
+fn recurring_metrics_carry_over_into_the_next_window() {
+    let mut registry = registry();
+    let sum = Charge::new(13, "calls", Aggregation::Sum, Some("n"), true).unwrap();
+    registry.put_plan(3, vec![charge(11), sum]).unwrap();
+    registry.put_subscription(spec(5, 3, 0, None), 0).unwrap();
+    assert!(registry.open_window(5, WINDOW, 0).unwrap());
+    for at in [9_000, 12_000] {
+        let sample = Sample {
+            moment: Moment {
+                timestamp_us: at,
+                received_at_us: 0,
+            },
+            properties: br#"{"n":1.5}"#,
+            computed: None,
+        };
+        registry.fold(KEY, 0, b"calls", &sample).unwrap();
+    }
+    let units = |registry: &Registry, window| {
+        let totals = registry.read_window(5, window, None, &[]).unwrap();
+        totals.map(|totals| totals.into_iter().map(|usage| usage.units).collect())
+    };
+    let expected = |units: [&str; 2]| Some(units.map(str::to_owned).to_vec());
+    assert_eq!(units(&registry, WINDOW), expected(["1", "3"]));
+    let next = (20_000, 30_000);
+    assert!(registry.open_window(5, next, 1).unwrap());
+    assert_eq!(units(&registry, next), expected(["0", "3"]));
+    event(&mut registry, 35_000);
+    assert!(!registry.open_window(5, (30_000, 40_000), 1).unwrap());
+}

@@ -1,0 +1,110 @@
+"""The fees of a subscription's charges on an invoice: one per charge, charge filter and group (charges.md §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from lago_engine.domain import ids
+from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
+from lago_engine.domain.customer.decision import BucketUsage, UsageReader
+from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.invoicing.model import Fee, FeeFilter, InvoiceLink
+from lago_engine.domain.invoicing.true_up import charge_floor, with_true_up
+from lago_engine.domain.periods import PeriodSubject, charges_days
+from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+
+BilledUsage = Mapping[UUID, Sequence[BucketUsage]]
+
+
+def billed_usage(
+    plan: Plan, subject: PeriodSubject, link: InvoiceLink, usage: UsageReader
+) -> BilledUsage | None:
+    """The usage a link bills, by charge; None when it bills none, as on a starting invoice."""
+    start, end = link.charges_from_datetime, link.charges_to_datetime
+    if link.invoicing_reason == "subscription_starting" or not plan.charges:
+        return None
+    if start is None or end is None or start >= end:
+        return None
+    days = charges_days(replace(subject, timezone=link.timezone), end)
+    return usage(link.subscription_id, start, end, days=days)
+
+
+def usage_fees(
+    invoice_id: UUID,
+    subscription: Subscription,
+    plan: Plan,
+    subject: PeriodSubject,
+    link: InvoiceLink,
+    used: BilledUsage,
+    metrics: Mapping[UUID, BillableMetric],
+) -> Iterator[tuple[Fee, Charge]]:
+    """The fees kept for what a link bills, in plan order, with the true-up of each charge."""
+    start, end = link.charges_from_datetime, link.charges_to_datetime
+    assert start is not None
+    assert end is not None
+    for charge in plan.charges:
+        metric = metrics[charge.billable_metric_id]
+        fees = [
+            _fee(invoice_id, subscription, charge, metric, bucket, (start, end))
+            for bucket in rate_buckets(charge, metric, used[charge.id], plan.amount_currency)
+        ]
+        floor = charge_floor(charge.min_amount_cents, subject, link, (start, end))
+        for kept in with_true_up(fees, floor, plan.amount_currency):
+            yield kept, charge
+
+
+def _fee(
+    invoice_id: UUID,
+    subscription: Subscription,
+    charge: Charge,
+    metric: BillableMetric,
+    bucket: RatedBucket,
+    window: tuple[datetime, datetime],
+) -> Fee:
+    rated, filter_ = bucket.rated, bucket.filter
+    aggregated = bucket.total_aggregated_units
+    return Fee(
+        id=ids.derive(invoice_id, "fee", "charge", subscription.id, charge.id, *_address(bucket)),
+        fee_type="charge",
+        subscription_id=subscription.id,
+        external_subscription_id=subscription.external_id,
+        item_id=metric.id,
+        item_type="BillableMetric",
+        item_code=metric.code,
+        item_name=metric.name,
+        item_description=metric.description,
+        invoice_display_name=charge.invoice_display_name or metric.name,
+        amount_cents=rated.amount_cents,
+        precise_amount_cents=rated.precise_amount_cents,
+        units=rated.units,
+        unit_amount_cents=rated.unit_amount_cents,
+        precise_unit_amount=rated.precise_unit_amount,
+        amount_details=rated.amount_details,
+        pay_in_advance=False,
+        from_datetime=window[0],
+        to_datetime=window[1],
+        charge_id=charge.id,
+        events_count=rated.events_count,
+        charge_filter=UNSET
+        if filter_ is None
+        else FeeFilter(
+            id=filter_.id, invoice_display_name=filter_.display_name, values=filter_.values
+        ),
+        grouped_by=bucket.grouped_by or UNSET,
+        total_aggregated_units=UNSET if aggregated == rated.units else aggregated,
+    )
+
+
+def _address(bucket: RatedBucket) -> Iterator[str | UUID]:
+    """What tells the fee of a bucket from the others of its charge; nothing for a charge that has only one."""
+    if bucket.filter is not None:
+        yield bucket.filter.id
+    # A group never has an empty value: it means the same as none.
+    for key, value in bucket.grouped_by.items():
+        yield key
+        yield value or ""
