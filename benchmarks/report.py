@@ -110,13 +110,14 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def show(results: Sequence[Result], machine: Machine, console: Console) -> None:
+def show(results: Sequence[Result], machine: Machine, console: Console, title: str) -> None:
     """Print everything as a table."""
     console.print(
         f"{machine.cpu}, {machine.cores} cores, Linux {machine.kernel}, Python {machine.python}, "
         f"{machine.syncs_per_s:,} syncs/s, load {machine.load_before:.1f}"
     )
-    table = Table("what", "median", "unit", "min … max", "floor", "ratio", "goal", "note")
+    columns = ("what", "median", "unit", "min … max", "floor", "ratio", "goal", "note")
+    table = Table(*columns, title=title, title_justify="left")
     for column in (1, 3, 4, 5, 6):
         table.columns[column].justify = "right"
     for result in results:

@@ -28,17 +28,12 @@ PARTS: Final[Mapping[str, Callable[[Path], AsyncIterator[Result]]]] = {
     "segments": segments.measure,
     "rating": rating.measure,
 }
+PRINTED_COLUMNS: Final = 160
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 
 
-async def _measure(names: tuple[str, ...], folder: Path, console: Console) -> list[Result]:
-    results = []
-    for name in names:
-        began = perf_counter()
-        async for result in PARTS[name](folder):
-            results.append(result)
-        console.print(f"{name}: {perf_counter() - began:.0f} s")
-    return results
+async def _measure(name: str, folder: Path) -> list[Result]:
+    return [result async for result in PARTS[name](folder)]
 
 
 @click.command()
@@ -50,12 +45,14 @@ async def _measure(names: tuple[str, ...], folder: Path, console: Console) -> li
 )
 def main(parts: tuple[str, ...], directory: Path | None) -> None:
     """Measure PARTS (all when none is named)."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PRINTED_COLUMNS)
     with tempfile.TemporaryDirectory(prefix="lago-bench-", dir=directory) as folder:
         machine = describe_machine(Path(folder))
-        results = uvloop.run(_measure(parts or tuple(PARTS), Path(folder), console))
-    show(results, machine, console)
-    save(results, machine, RESULTS)
+        for name in parts or PARTS:
+            began = perf_counter()
+            results = uvloop.run(_measure(name, Path(folder)))
+            show(results, machine, console, f"{name} ({perf_counter() - began:.0f} s)")
+            save(results, machine, RESULTS)
 
 
 if __name__ == "__main__":

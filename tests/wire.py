@@ -75,6 +75,12 @@ DEVIATIONS = (
         for member in ("on_termination_credit_note", "cancellation_reason")
     ),
     Deviation("PaymentMethodReference", "payment_method_id", NULL, "null: the default method"),
+    Deviation(
+        "ApiErrorUnprocessableEntity",
+        "error_details",
+        {"type": ["object", "string"]},
+        "events.md §3: a failed expression is told as text",
+    ),
     Deviation("InvoiceBaseObject", "sequential_id", NULL, "invoices.md §3: null until finalized"),
     Deviation("InvoiceBaseObject", "payment_dispute_lost_at", NULL, "null without a dispute"),
     *(
@@ -125,7 +131,7 @@ ERROR = {
         "status": {"type": "integer"},
         "error": {"type": "string"},
         "code": {"type": "string"},
-        "error_details": {"type": "object"},
+        "error_details": {"type": ["object", "string"]},
     },
 }
 """What any refusal looks like, for statuses that the document does not list."""

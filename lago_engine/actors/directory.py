@@ -70,7 +70,11 @@ class Directory:
 
     def apply(self, event: e.DomainEvent, state: OrganizationState) -> None:
         """A committed event; `state` is the organization right after it."""
-        if isinstance(event, e.PlanCreated | e.PlanUpdated):
+        if isinstance(
+            event, e.BillableMetricCreated | e.BillableMetricUpdated | e.BillableMetricDeleted
+        ):
+            self._metric(event, state.organization.id)
+        elif isinstance(event, e.PlanCreated | e.PlanUpdated):
             self._put_plan(event.plan, state)
             for subscription_id in sorted(self._by_plan.get(event.plan.id, ())):
                 self._put_subscription(self._entries[subscription_id], event.plan)
@@ -78,6 +82,18 @@ class Directory:
             event, e.SubscriptionCreated | e.SubscriptionStarted | e.SubscriptionTerminated
         ):
             self._subscription(event.customer.id, event.subscription, state)
+
+    def _metric(
+        self,
+        event: e.BillableMetricCreated | e.BillableMetricUpdated | e.BillableMetricDeleted,
+        organization_id: UUID,
+    ) -> None:
+        """From here on events of the metric's code are computed by its expression, or no more."""
+        metric = event.metric
+        if isinstance(event, e.BillableMetricUpdated) and event.previous_code != metric.code:
+            self._meter.put_metric(organization_id, event.previous_code, None, None)
+        expression = None if isinstance(event, e.BillableMetricDeleted) else metric.expression
+        self._meter.put_metric(organization_id, metric.code, metric.field_name, expression)
 
     def _subscription(
         self, customer_id: UUID, subscription: Subscription, state: OrganizationState

@@ -59,7 +59,6 @@ RESOURCES = (
 SANDBOX = (test_clock, test_organizations, test_parties)
 
 NOT_BUILT = (
-    ("POST", "/billable_metrics/evaluate_expression"),
     ("DELETE", "/customers/{external_id}"),
     ("POST", "/events/estimate_fees"),
     ("POST", "/events/estimate_instant_fees"),

@@ -94,7 +94,7 @@ def _notes(fee: Wire, period: Days | None, formats: Formats, tz: ZoneInfo) -> It
     elif item.get("filters"):
         yield ", ".join(value for values in item["filters"].values() for value in values)
     for key, value in (item.get("grouped_by") or {}).items():
-        yield f"{key}: {value}"
+        yield f"{key}: {value or '–'}"
     if fee.get("description"):
         yield fee["description"]
     # A true-up repeats the details of the fee it stands beside.

@@ -48,7 +48,7 @@ def metric_object(metric: BillableMetric) -> Members:
         "rounding_precision": metric.rounding_precision,
         "created_at": instant(metric.created_at),
         "field_name": metric.field_name,
-        "expression": None,
+        "expression": metric.expression,
         "active_subscriptions_count": 0,
         "draft_invoices_count": 0,
         "plans_count": 0,

@@ -46,6 +46,50 @@ def test_an_event_is_stored_shown_and_counted(shop: Api) -> None:
     assert usage["charges_usage"][0]["units"] == "12.0"
 
 
+def test_an_expression_computes_the_property(shop: Api) -> None:
+    formula = "event.properties.mb / 1000"
+    refused = {"code": "net", "name": "Net", "aggregation_type": "sum_agg", "field_name": "gb"}
+    body = shop(
+        "POST",
+        "/billable_metrics",
+        body={"billable_metric": {**refused, "expression": "event.properties."}},
+        status=422,
+    )
+    assert body["error_details"] == {"expression": ["invalid_expression"]}
+    metric = shop.metric("net", field_name="gb", expression=formula)
+    assert metric["expression"] == formula
+    sent = shop.event("x1", code="net", properties={"mb": 350})
+    assert sent["properties"] == {"mb": 350, "gb": "0.35"}
+    assert shop("GET", "/events/{}", "x1")["event"] == sent
+    given = {"transaction_id": "x2", "external_subscription_id": "sub", "code": "net"}
+    body = shop("POST", "/events", body={"event": given}, status=422)
+    assert body["error_details"] == "expression_evaluation_failed: Variable: mb not found"
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        (
+            {"expression": "event.properties.mb / 1000", "event": {"properties": {"mb": 350}}},
+            {"expression_result": {"value": "0.35"}},
+        ),
+        (
+            {"expression": "concat(event.code, '-', event.timestamp)",
+             "event": {"code": "a", "timestamp": 1750000000}},
+            {"expression_result": {"value": "a-1750000000"}},
+        ),
+        ({"expression": " "}, {"expression": ["value_is_mandatory"]}),
+        ({"expression": "1 +"}, {"expression": ["invalid_expression"]}),
+        ({"expression": "event.properties.b"}, {"event": ["invalid_event"]}),
+        ({"expression": "1 / 0"}, {"event": ["invalid_event"]}),
+    ],
+)  # fmt: skip
+def test_evaluate_expression(api: Api, given: dict[str, Any], answer: dict[str, Any]) -> None:
+    status = 200 if "expression_result" in answer else 422
+    body = api("POST", "/billable_metrics/evaluate_expression", body=given, status=status)
+    assert (body if status == 200 else body["error_details"]) == answer
+
+
 def test_a_duplicate_is_refused(shop: Api) -> None:
     shop.event("t1")
     given = {"transaction_id": "t1", "external_subscription_id": "sub", "code": "storage"}

@@ -252,3 +252,18 @@ async def test_a_weighted_sum_ends_with_its_subscription(tmp_path: Path) -> None
         [fee] = charge_fees(draft)
         assert figures(fee) == ("4.0", "10.0", 1, 400)
     home.assert_sound()
+
+
+async def test_a_weighted_sum_counts_local_days(tmp_path: Path) -> None:
+    """10 for the last 16 of the 31 days of a March in New York, with an hour less: 160 / 31, rounded up."""
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await subscribed(shop, WEIGHTED, EURO, "2024-02-10")
+        await shop.customer("acme", timezone="America/New_York")
+        await shop.use("acme", "m", at="2024-03-16T04:00:00Z", n="10")
+        await shop.advance_to("2024-04-05T12:00:00Z")
+        february, march = shop.invoices("acme")
+        assert charge_fees(february) == []
+        [fee] = charge_fees(march)
+        assert figures(fee) == ("5.1612903225806451613", "10.0", 1, 516)
+    home.assert_sound()

@@ -127,7 +127,6 @@ def test_counting_events_takes_no_field() -> None:
             {"aggregation_type": "weighted_sum_agg", "weighted_interval": "hours"},
             {"weighted_interval": ["value_is_invalid"]},
         ),
-        ({"expression": "event.properties.gb * 2"}, {"expression": ["not_supported_yet"]}),
         ({"filters": ["region"]}, {"filters": ["value_is_invalid"]}),
         ({"filters": [{"values": ["eu"]}]}, {"key": ["value_is_mandatory"]}),
         (

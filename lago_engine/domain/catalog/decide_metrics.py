@@ -61,6 +61,7 @@ _MEASURING: Final[Mapping[str, Reader]] = {
         later=_UNBUILT_AGGREGATIONS,
     ),
     "field_name": Checker.text,
+    "expression": Checker.text,
     "recurring": Checker.boolean,
     "weighted_interval": partial(Checker.choice, allowed=get_args(WeightedInterval)),
     "rounding_function": partial(Checker.choice, allowed=get_args(RoundingFunction)),
@@ -159,7 +160,6 @@ def _check_measuring(
         _check_recurring(checker, aggregation)
     if aggregation == "weighted_sum_agg" and fields["weighted_interval"] is None:
         checker.fail("weighted_interval", INVALID)
-    checker.refuse_unbuilt("expression")
 
 
 def _check_recurring(checker: Checker, aggregation: str | None) -> None:
@@ -175,5 +175,6 @@ def _metric(fields: Mapping[str, Any], **identity: Any) -> BillableMetric:
     settled = {
         "field_name": None if counts_events else fields["field_name"],
         "recurring": bool(fields["recurring"]),
+        "expression": fields["expression"] if (fields["expression"] or "").strip() else None,
     }
     return BillableMetric(**{**fields, **settled, **identity})

@@ -93,6 +93,7 @@ class BillableMetric(Entity, frozen=True):
     """What is counted and how (metrics.md §1).
 
     recurring: units are carried over from period to period. weighted_interval: of weighted sums only.
+    expression: computes `field_name` of an event when it is received (metrics.md §5).
     """
 
     id: UUID
@@ -106,6 +107,7 @@ class BillableMetric(Entity, frozen=True):
     weighted_interval: WeightedInterval | None = None
     rounding_function: Literal["round", "ceil", "floor"] | None = None
     rounding_precision: int | None = None
+    expression: str | None = None
     filters: tuple[MetricFilter, ...] = ()
 
     def values_of(self, key: str) -> tuple[str, ...]:
