@@ -26,7 +26,7 @@ from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
 from lago_engine.domain.rating.current_usage import current_usage
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
-from lago_engine.metering import scan_events
+from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
 from lago_engine.scheduling.scheduler import Scheduler
 from lago_engine.store.documents import Filter, Query
@@ -211,6 +211,19 @@ class Engine:
                 )
             except WindowNotReady as missing:
                 await self.partition.read(self.partition.usage.fold, missing.window)
+
+    def expression_problem(self, text: str) -> str | None:
+        """Why the text is no expression of the metric language; None if it is one."""
+        return expression_problem(text)
+
+    def evaluate_expression(
+        self, text: str, *, code: str, timestamp_us: int, properties: bytes
+    ) -> str | None:
+        """What an expression gives for one event (properties: a JSON object); None when it fails."""
+        result = evaluate_expression(
+            text, code=code, timestamp_us=timestamp_us, properties=properties
+        )
+        return result.value
 
     async def scan_events(
         self,

@@ -20,7 +20,6 @@ from lago_engine.domain.decimals import parse_decimal
 from lago_engine.domain.events import BillableMetricCreated, BillableMetricUpdated
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import ValidationFailed
-from lago_engine.metering import evaluate_expression, expression_problem
 from lago_engine.projecting.wire import encode
 
 KIND = "billable_metric"
@@ -29,20 +28,20 @@ COUNTS = ("active_subscriptions_count", "draft_invoices_count", "plans_count")
 
 
 async def create(call: Call) -> web.Response:
-    given = _parsed(await call.input(KIND))
+    given = _parsed(call, await call.input(KIND))
     command = CreateBillableMetric(organization_id=call.organization_id, input=given)
     event = event_of(await call.execute(command), BillableMetricCreated)
     assert event is not None
     return await call.answer(KIND, event.metric.code)
 
 
-def _parsed(given: dict[str, Any]) -> dict[str, Any]:
+def _parsed(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     """The input, if its expression is one, as text. Raises ValidationFailed."""
     expression = given.get("expression")
     if expression is None or isinstance(expression, bool | list | dict):
         return given
     text = str(expression)
-    if text.strip() and expression_problem(text):
+    if text.strip() and call.engine.expression_problem(text):
         raise ValidationFailed.of("expression", "invalid_expression")
     return {**given, "expression": text}
 
@@ -53,20 +52,20 @@ async def evaluate(call: Call) -> web.Response:
     expression = given.get("expression")
     if not isinstance(expression, str) or not expression.strip():
         raise ValidationFailed.of("expression", "value_is_mandatory")
-    _parsed(given)
+    _parsed(call, given)
     event = given.get("event")
     event = event if isinstance(event, dict) else {}
     properties = event.get("properties")
     timestamp_us = _timestamp_us(event.get("timestamp"), call.now)
-    result = evaluate_expression(
+    value = call.engine.evaluate_expression(
         expression,
         code=str(event.get("code") or ""),
         timestamp_us=timestamp_us,
         properties=_stringified(properties if isinstance(properties, dict) else {}),
     )
-    if result.value is None:
+    if value is None:
         raise ValidationFailed.of("event", "invalid_event")
-    return object_answer("expression_result", {"value": result.value})
+    return object_answer("expression_result", {"value": value})
 
 
 def _timestamp_us(value: object, now: datetime) -> int:
@@ -106,7 +105,7 @@ async def show(call: Call) -> web.Response:
 
 
 async def change(call: Call) -> web.Response:
-    code, given = call.path("code"), _parsed(await call.input(KIND))
+    code, given = call.path("code"), _parsed(call, await call.input(KIND))
     command = UpdateBillableMetric(organization_id=call.organization_id, code=code, input=given)
     event = event_of(await call.execute(command), BillableMetricUpdated)
     return await call.answer(KIND, event.metric.code if event else code)

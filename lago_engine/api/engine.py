@@ -53,6 +53,14 @@ class Engine(Protocol):
     async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
         """Store one body of usage events; the answer may be sent at once."""
 
+    def expression_problem(self, text: str) -> str | None:
+        """Why the text is no expression of the metric language; None if it is one."""
+
+    def evaluate_expression(
+        self, text: str, *, code: str, timestamp_us: int, properties: bytes
+    ) -> str | None:
+        """What an expression gives for one event (properties: a JSON object); None when it fails."""
+
     async def scan_events(
         self,
         organization_id: UUID,

@@ -8,7 +8,7 @@ Daylight-saving changes need no other rule. Source: billing_periods §3.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -39,6 +39,7 @@ def local_date(instant: datetime, tz: ZoneInfo) -> date:
     return instant.astimezone(tz).date()
 
 
+@lru_cache(maxsize=4096)
 def start_of_day(day: date, tz: ZoneInfo) -> datetime:
     """The first existing instant of the local `day`, in UTC.
 
