@@ -636,9 +636,10 @@ def test_control_characters_are_left_out_and_line_feeds_kept() -> None:
 @given(name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))
 def test_any_text_can_be_a_name(name: str) -> None:
     invoice = invoice_of([fee_of(name, 123456)], customer={"legal_name": name})
-    # A soft hyphen shares its glyph's cluster, so that a reader finds it again after other digits.
-    page = text_of(render_invoice(invoice, ORGANIZATION)).replace("\xad", "")
-    assert "Total due €1,481.47" in page
+    total = "Total due €1,481.47"
+    page = text_of(render_invoice(invoice, ORGANIZATION))
+    # A reader gives an invisible character of the name back wherever its neighbour's glyph is used.
+    assert total in "".join(c for c in page if c in total or c not in name)
 
 
 # ---- the file -----------------------------------------------------------------------------------
