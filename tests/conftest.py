@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import postgres
 import psycopg
 import pytest
+from hypothesis import settings
+
+# The same examples in every run of CI: what it says is about the change. Local runs keep searching.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 DATABASE_NUMBERS = itertools.count(1)
 
