@@ -60,14 +60,6 @@ class Directory:
                 return entry.customer_id
         return None
 
-    def latest_owner(self, organization_id: UUID, external_id: str) -> UUID | None:
-        """The customer that started a subscription with this external id last."""
-        found = [
-            self._entries[subscription_id]
-            for subscription_id in self._by_external_id.get((organization_id, external_id), ())
-        ]
-        return max(found, key=lambda entry: entry.started_at).customer_id if found else None
-
     def apply(self, event: e.DomainEvent, state: OrganizationState) -> None:
         """A committed event; `state` is the organization right after it."""
         if isinstance(

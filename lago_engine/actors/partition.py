@@ -318,11 +318,8 @@ class Partition:
                 break
             try:
                 item.recorded = await self._decide_one(item.command, tentative)
-            except DomainError as refusal:
+            except (DomainError, UnavailableError) as refusal:
                 _reject(item.answer, refusal)
-                continue
-            except UnavailableError as error:
-                _reject(item.answer, error)
                 continue
             except Exception as error:  # A defect in one decision must not stop the others.
                 log.exception("decision_failed", command=type(item.command).__name__)
