@@ -20,7 +20,6 @@ pub(super) type ChargeArgument = (
     bool,
     Vec<PyBackedStr>,
     Vec<FilterArgument>,
-    bool,
 );
 
 pub(super) type LevelArgument = (Id16, Option<Id16>, Vec<Option<String>>, String);
@@ -46,20 +45,14 @@ fn filter((id, values, group_keys): &FilterArgument) -> Result<Filter> {
 }
 
 pub(super) fn charge(given: &ChargeArgument) -> Result<Charge> {
-    let (id, metric_code, aggregation_type, field_name, recurring, group_keys, filters, in_advance) =
-        given;
+    let (id, metric_code, aggregation_type, field_name, recurring, group_keys, filters) = given;
     let Some(aggregation) = Aggregation::parse(aggregation_type) else {
         return argument(format!("unknown aggregation type {aggregation_type}"));
     };
     let field_name = field_name.as_deref();
     let charge = Charge::new(id.id(), metric_code, aggregation, field_name, *recurring)?;
     let filters: Result<Vec<Filter>> = filters.iter().map(filter).collect();
-    let charge = charge.split(&texts(group_keys), filters?);
-    if *in_advance {
-        charge.paid_in_advance()
-    } else {
-        Ok(charge)
-    }
+    Ok(charge.split(&texts(group_keys), filters?))
 }
 
 pub(super) fn level((charge, filter, group, value): &LevelArgument) -> Result<Level> {

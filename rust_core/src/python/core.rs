@@ -9,6 +9,7 @@ use super::charges::{self, ChargeArgument, LevelArgument, UsageRow};
 use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
 use crate::advance::Place;
 use crate::chain::Head;
+use crate::charge::Charge;
 use crate::commit::{Fact, Sealed};
 use crate::core::{Answer, Core};
 use crate::error::Result;
@@ -150,9 +151,23 @@ impl PyCore {
         Ok(py.detach(|| self.0.rollback())?)
     }
 
-    fn put_plan(&self, plan_key: Id16, charges: Vec<ChargeArgument>) -> PyResult<()> {
+    #[pyo3(signature = (plan_key, charges, in_advance = Vec::new()))]
+    fn put_plan(
+        &self,
+        plan_key: Id16,
+        charges: Vec<ChargeArgument>,
+        in_advance: Vec<Id16>,
+    ) -> PyResult<()> {
         let plan: Result<Vec<_>> = charges.iter().map(charges::charge).collect();
-        let plan = plan?;
+        let marked = |charge: &Charge| in_advance.iter().any(|id| id.id() == charge.id);
+        let plan = plan?.into_iter().map(|charge| {
+            if marked(&charge) {
+                charge.paid_in_advance()
+            } else {
+                Ok(charge)
+            }
+        });
+        let plan = plan.collect::<Result<_>>()?;
         Ok(self.0.lock()?.registry.put_plan(plan_key.id(), plan)?)
     }
 
