@@ -143,6 +143,7 @@ def metered_charge(charge: Charge, metric: BillableMetric) -> MeteredCharge:
         recurring=metric.recurring,
         pricing_group_keys=_group_keys(charge.properties),
         filters=tuple(_metered_filters(charge.filters, metric)),
+        pay_in_advance=charge.pay_in_advance,
     )
 
 

@@ -73,15 +73,14 @@ def check_properties(
 
 
 def check_payment_terms(
-    checker: Checker, model_name: str | None, metric: BillableMetric | None
+    checker: Checker, model_name: str | None, metric: BillableMetric | None, *, in_advance: bool
 ) -> None:
-    """`pay_in_advance` and `prorated`: neither is built, and some can never be (charges §3.2, §3.3)."""
-    if checker.boolean("pay_in_advance"):
-        fits = metric is None or metric.aggregation_type in _IN_ADVANCE_AGGREGATIONS
-        code = NOT_SUPPORTED_YET if fits and model_name != "volume" else INCOMPATIBLE
-        checker.fail("pay_in_advance", code)
+    """Which metrics and models can be paid in advance, and which prorated (charges §3.2, §3.3)."""
+    fits = metric is None or metric.aggregation_type in _IN_ADVANCE_AGGREGATIONS
+    if in_advance and (not fits or model_name == "volume"):
+        checker.fail("pay_in_advance", INCOMPATIBLE)
     if checker.boolean("prorated"):
-        models = _PRORATED_IN_ADVANCE if checker.boolean("pay_in_advance") else _PRORATED
+        models = _PRORATED_IN_ADVANCE if in_advance else _PRORATED
         fits = model_name in models and metric is not None and metric.recurring
         refused = NOT_SUPPORTED_YET if fits else "invalid_billable_metric_or_charge_model"
         checker.fail("prorated", refused)

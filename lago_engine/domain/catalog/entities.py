@@ -177,7 +177,9 @@ class ChargeFilter(Entity, frozen=True):
 class Charge(Entity, frozen=True):
     """A metric with a charge model on a plan (charges.md §2).
 
-    min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum.
+    min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. pay_in_advance: each event is
+    billed when it arrives, on an invoice of its own if `invoiceable`, else as a fee that stands alone. regroup_paid_fees:
+    of the latter, those that were paid are put on one invoice at the end of a period.
     """
 
     id: UUID
@@ -191,6 +193,9 @@ class Charge(Entity, frozen=True):
     min_amount_cents: int = 0
     tax_ids: tuple[UUID, ...] = ()
     filters: tuple[ChargeFilter, ...] = ()
+    pay_in_advance: bool = False
+    invoiceable: bool = True
+    regroup_paid_fees: Literal["invoice"] | None = None
 
 
 class Plan(Entity, frozen=True):

@@ -10,7 +10,15 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoiceStatus, PaymentStatus
+from lago_engine.domain.invoicing.model import (
+    Invoice,
+    InvoiceLink,
+    InvoiceStatus,
+    PaymentStatus,
+    Place,
+    StandaloneFee,
+)
+from lago_engine.domain.rating.in_advance.counter import Counter
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
 OnTerminationCreditNote = Literal["credit", "skip", "refund", "offset"]
@@ -89,12 +97,23 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
 
 
+class BilledUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the usage of a subscription is billed in advance, and what that leaves to be known.
+
+    counters: by bucket and period, where they say something.
+    """
+
+    place: Place
+    counters: Mapping[UUID, Counter] = {}
+
+
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     """One customer.
 
     invoices: every invoice that left draft, as a short record. drafts: drafts in full.
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
-    usage_windows in use follow from subscriptions and drafts.
+    usage_windows in use follow from subscriptions and drafts. billed_usage: by subscription, of charges paid in advance.
+    regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
     """
 
     profile: CustomerProfile
@@ -105,6 +124,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     settled_payments: frozenset[UUID] = frozenset()
     last_sequential_id: int = 0
     items_count: int = 0
+    billed_usage: Mapping[UUID, BilledUsage] = {}
+    regrouping: Mapping[UUID, StandaloneFee] = {}
 
     @property
     def id(self) -> UUID:
