@@ -14,6 +14,8 @@ def stream_of(event: e.DomainEvent, owner_id: UUID) -> UUID:
             return event.metric.id
         case e.TaxCreated() | e.TaxUpdated() | e.TaxDeleted():
             return event.tax.id
+        case e.CouponCreated() | e.CouponUpdated() | e.CouponDeleted():
+            return event.coupon.id
         case e.PlanCreated() | e.PlanUpdated() | e.PlanDeleted():
             return event.plan.id
         case e.WebhookEndpointCreated() | e.WebhookEndpointUpdated() | e.WebhookEndpointDeleted():
@@ -37,6 +39,15 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.InvoiceClosed,
     e.InvoiceVoided,
     e.InvoicePaymentOverdue,
+    e.CouponApplied,
+    e.CouponUsed,
+    e.CouponGivenBack,
+    e.AppliedCouponTerminated,
+    e.CreditNoteCreated,
+    e.CreditNoteConsumed,
+    e.CreditNoteRestored,
+    e.CreditNoteUpdated,
+    e.CreditNoteVoided,
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
