@@ -147,6 +147,48 @@ def _(event: facts.TaxDeleted, state: OrganizationState) -> OrganizationState:
 
 
 @_evolve.register
+def _(event: facts.AddOnCreated, state: OrganizationState) -> OrganizationState:
+    add_on = event.add_on
+    return _changed(
+        state,
+        add_ons=_with(state.add_ons, add_on.code, add_on),
+        add_ons_by_id=_with(state.add_ons_by_id, add_on.id, add_on),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register
+def _(event: facts.AddOnUpdated, state: OrganizationState) -> OrganizationState:
+    add_on = event.add_on
+    return _changed(
+        state,
+        add_ons=_renamed(state.add_ons, event.previous_code, add_on.code, add_on),
+        add_ons_by_id=_with(state.add_ons_by_id, add_on.id, add_on),
+    )
+
+
+@_evolve.register
+def _(event: facts.AddOnDeleted, state: OrganizationState) -> OrganizationState:
+    return _changed(state, add_ons=_without(state.add_ons, event.add_on.code))
+
+
+@_evolve.register
+def _(event: facts.PricingUnitCreated, state: OrganizationState) -> OrganizationState:
+    unit = event.pricing_unit
+    return _changed(
+        state,
+        pricing_units=_with(state.pricing_units, unit.code, unit),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register
+def _(event: facts.PricingUnitUpdated, state: OrganizationState) -> OrganizationState:
+    unit = event.pricing_unit
+    return _changed(state, pricing_units=_with(state.pricing_units, unit.code, unit))
+
+
+@_evolve.register
 def _(event: facts.PlanCreated, state: OrganizationState) -> OrganizationState:
     plan = event.plan
     plans = _with(state.plans, plan.code, plan)
