@@ -12,7 +12,7 @@ from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Tax
 from lago_engine.domain.decimals import precise, quantize_to, round_half_up, truncate
 from lago_engine.domain.invoicing.model import AppliedTax, Fee
-from lago_engine.domain.invoicing.work import InvoiceInput, InvoiceTaxes, Work
+from lago_engine.domain.invoicing.work import UNTAXED, InvoiceInput, InvoiceTaxes, Work
 
 _HUNDRED = Decimal(100)
 _NO_TAX = quantize_to(Decimal(0), 15)
@@ -66,6 +66,8 @@ def tax_invoice(
     invoice_id: UUID, fees: Sequence[Fee], sub_total_excluding_taxes: int
 ) -> InvoiceTaxes:
     """Tax lines of an invoice from its taxed fees, in order of first appearance."""
+    if not fees:
+        return UNTAXED
     with precise():
         latest, bases, counts = _by_tax(fees)
         lines = tuple(
