@@ -18,7 +18,10 @@ from lago_engine.metering.registry import (
     MeteredCharge,
     MeteredFilter,
     MeteredSubscription,
+    PendingUsage,
     Period,
+    Place,
+    UsageChange,
     Window,
 )
 
@@ -35,8 +38,11 @@ __all__ = [
     "MeteredCharge",
     "MeteredFilter",
     "MeteredSubscription",
+    "PendingUsage",
     "Period",
+    "Place",
     "Sealed",
+    "UsageChange",
     "Window",
     "evaluate_expression",
     "expression_problem",
