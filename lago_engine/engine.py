@@ -168,10 +168,14 @@ class Engine:
         return await self.partition.execute(command, actor=actor)
 
     async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
-        return await self.partition.ingest(organization_id, body, single=single)
+        answer = await self.partition.ingest(organization_id, body, single=single)
+        if self.organization(organization_id).organization.test:
+            await self.settle(organization_id)
+        return answer
 
     async def settle(self, organization_id: UUID) -> None:
         """Return when everything that earlier commands set off has happened."""
+        await self.partition.billing_at_once.settle(organization_id)
         await self.reactor.settle(organization_id)
 
     async def run_tasks(self, organization_id: UUID, tasks: Sequence[str]) -> None:
@@ -196,6 +200,10 @@ class Engine:
         charge_filter: Mapping[str, str] | None,
     ) -> Mapping[str, Any]:
         """The `customer_usage` object of the running period."""
+        # What is billed at once shows in the usage it was billed for.
+        await self.partition.billing_at_once.settle_customer(
+            ids.customer_id(organization_id, external_customer_id)
+        )
         while True:
             state = await self.customer(organization_id, external_customer_id)
             if state is None:

@@ -13,6 +13,7 @@ from lago_engine.actors.batches import Batches
 from lago_engine.actors.directory import Directory
 from lago_engine.actors.mailbox import Command, Waiting
 from lago_engine.actors.open_windows import OpenWindows
+from lago_engine.actors.pending import ChangeNotReady, PendingReader
 from lago_engine.actors.tentative import Tentative
 from lago_engine.actors.usage import UsageWindows, WindowNotReady
 from lago_engine.clock import Clock
@@ -58,6 +59,7 @@ class Decider:
         clock: Clock,
         directory: Directory,
         usage: UsageWindows,
+        pending: PendingReader,
         windows: OpenWindows,
         batches: Batches,
         read: Blocking,
@@ -66,6 +68,7 @@ class Decider:
         self._clock = clock
         self._directory = directory
         self._usage = usage
+        self._pending = pending
         self._windows = windows
         self._batches = batches
         self._read = read
@@ -121,7 +124,13 @@ class Decider:
                     organization=organization,
                     now=now,
                     usage=self._usage.read,
+                    in_advance=self._pending,
                 )
+            except ChangeNotReady as missing:
+                # The window is kept for the tick: later events of it are then known at once.
+                await self._read(self._usage.fold, missing.window)
+                await self._read(self._pending.trace, missing.window)
+                self._windows.borrow(missing.window)
             except WindowNotReady as missing:
                 await self._read(self._usage.fold, missing.window)
                 self._windows.borrow(missing.window)

@@ -34,7 +34,7 @@ class UsageWindows:
     ) -> Mapping[UUID, Sequence[BucketUsage]]:
         """Usage per charge in [start, end], both inclusive; `UsageReader` of decisions."""
         window = subscription_id, start, end
-        totals = self._meter.read_window(_window(window), Period(micros(end), days))
+        totals = self._meter.read_window(metered_window(window), Period(micros(end), days))
         if totals is None:
             raise WindowNotReady(window)
         buckets: dict[UUID, list[BucketUsage]] = {}
@@ -45,16 +45,16 @@ class UsageWindows:
     def open(self, windows: Iterable[UsageWindow]) -> None:
         """Keep these windows folded from now on."""
         for window in windows:
-            self._meter.open_window(_window(window))
+            self._meter.open_window(metered_window(window))
 
     def close(self, windows: Iterable[UsageWindow]) -> None:
         """Nobody needs these windows any more."""
         for window in windows:
-            self._meter.close_window(_window(window))
+            self._meter.close_window(metered_window(window))
 
     def fold(self, window: UsageWindow) -> None:
         """Complete a window from the log; blocks on reading its segments."""
-        metered = _window(window)
+        metered = metered_window(window)
         while not self._meter.open_window(metered):
             numbers = self._meter.needed_segments(metered.subscription_id)
             if self._meter.fold_window(metered, self._store.read_segments(numbers)):
@@ -72,6 +72,7 @@ def _bucket(total: MeteredUsage) -> BucketUsage:
     )
 
 
-def _window(window: UsageWindow) -> Window:
+def metered_window(window: UsageWindow) -> Window:
+    """The half-open window of metering."""
     subscription_id, start, end = window
     return Window(subscription_id, micros(start), micros(to_exclusive(end)))

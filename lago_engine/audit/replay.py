@@ -8,15 +8,16 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.actors.directory import Directory
+from lago_engine.actors.pending import ChangeNotReady, PendingReader
 from lago_engine.actors.streams import CUSTOMER_EVENTS
 from lago_engine.actors.usage import UsageWindows, WindowNotReady
-from lago_engine.audit.recompute import INVOICE_EVENTS, InvoiceEvent, recompute
+from lago_engine.audit.recompute import BILLING_EVENTS, BillingEvent, recompute
 from lago_engine.domain.catalog.evolve import evolve_organization
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
-from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.events import DomainEvent, FeeCreated
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.projecting.memory import MemoryDocuments, differences
@@ -32,7 +33,7 @@ DIFFERENCES_MAX = 1_000
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
     """Something that the log says differently from what is stored, or from what was decided.
 
-    kind: `invoice`, `document` or `commit`. where: what it is about. stored, replayed: JSON text.
+    kind: `invoice`, `fee`, `document` or `commit`. where: what it is about. stored, replayed: JSON text.
     """
 
     kind: str
@@ -42,12 +43,13 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What a replay covered. `mismatches` holds the first `DIFFERENCES_MAX` of `mismatch_count`."""
+    """What a replay covered; fees: those that stand alone. `mismatches` holds the first `DIFFERENCES_MAX` of `mismatch_count`."""
 
     commits: int = 0
     facts: int = 0
     usage_events: int = 0
     invoices: int = 0
+    fees: int = 0
     documents: int = 0
     mismatch_count: int = 0
     mismatches: list[Mismatch] = []
@@ -88,6 +90,7 @@ class _Run:
         self._meter = Meter(secret)
         self._directory = Directory(self._meter)
         self._usage = UsageWindows(self._meter, store)
+        self._pending = PendingReader(self._meter, store)
         self._documents = MemoryDocuments()
         self._runner = InlineRunner(projections, self._documents)
         self._organizations: dict[UUID, OrganizationState] = {}
@@ -128,7 +131,7 @@ class _Run:
     ) -> OrganizationState:
         """Decide again what was decided, then fold and project it; the organization after it."""
         before = self._organizations.get(envelope.organization_id)
-        if isinstance(event, INVOICE_EVENTS):
+        if isinstance(event, BILLING_EVENTS):
             assert before is not None
             self._recompute(row, body, envelope, event, before)
         organization = evolve_organization(before, event)
@@ -144,31 +147,35 @@ class _Run:
         row: LogRow,
         body: bytes,
         envelope: Envelope,
-        event: InvoiceEvent,
+        event: BillingEvent,
         organization: OrganizationState,
     ) -> None:
         state = self._customers[row.stream_id]
         assert state is not None
         decided = self._decide(event, state, organization)
-        _, again = self._codec.encode(envelope, decided)
-        self.report.invoices += 1
+        again = b"" if decided is None else self._codec.encode(envelope, decided)[1]
+        if isinstance(event, FeeCreated):
+            self.report.fees += 1
+        else:
+            self.report.invoices += 1
         if again != body:
             self.report.add(
                 Mismatch(
-                    kind="invoice",
-                    where=f"{row.topic} of invoice {event.invoice.id} ({event.invoice.number}), "
-                    f"log position {row.position}",
+                    kind="fee" if isinstance(event, FeeCreated) else "invoice",
+                    where=f"{row.topic} of {_named(event)}, log position {row.position}",
                     stored=body[1:].decode(),
-                    replayed=again[1:].decode(),
+                    replayed=again[1:].decode() or None,
                 )
             )
 
     def _decide(
-        self, event: InvoiceEvent, state: CustomerState, organization: OrganizationState
-    ) -> DomainEvent:
+        self, event: BillingEvent, state: CustomerState, organization: OrganizationState
+    ) -> DomainEvent | None:
         while True:
             try:
-                return recompute(event, state, organization, self._usage.read)
+                return recompute(event, state, organization, self._usage.read, self._pending)
+            except ChangeNotReady as missing:
+                self._pending.trace(missing.window)
             except WindowNotReady as missing:
                 self._usage.fold(missing.window)
 
@@ -201,3 +208,9 @@ class _Run:
         self.report.documents = len(self._documents)
         self.report.usage_events = self._meter.stats().events
         return self.report
+
+
+def _named(event: BillingEvent) -> str:
+    if isinstance(event, FeeCreated):
+        return f"fee {event.fee.fee.id}"
+    return f"invoice {event.invoice.id} ({event.invoice.number})"

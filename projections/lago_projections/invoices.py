@@ -10,6 +10,9 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.events import (
     DomainEvent,
+    FeeCreated,
+    FeeDeleted,
+    FeePaymentStatusChanged,
     InvoiceClosed,
     InvoiceDrafted,
     InvoiceFinalized,
@@ -21,6 +24,7 @@ from lago_engine.domain.events import (
 )
 from lago_engine.domain.invoicing.model import (
     AppliedTax,
+    Credit,
     Invoice,
     InvoiceLink,
     PaymentStatus,
@@ -40,7 +44,8 @@ from lago_engine.projecting.wire import (
     sort_key,
 )
 from lago_projections.customers import customer_object
-from lago_projections.fees import fee_object, fee_tax_object
+from lago_projections.fees import Holder, fee_object, fee_tax_object
+from lago_projections.standalone import change_status, put_on_invoice, put_standalone
 
 _hidden_decoder = msgspec.json.Decoder(InvoiceHidden)
 
@@ -63,6 +68,9 @@ class InvoiceProjection(Projection):
         InvoicePaymentOverdue,
         PaymentRecorded,
         PaymentStatusChanged,
+        FeeCreated,
+        FeePaymentStatusChanged,
+        FeeDeleted,
     )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
@@ -84,6 +92,12 @@ class InvoiceProjection(Projection):
                 _change(invoice_id, {"payment_overdue": True}, context)
             case PaymentRecorded() | PaymentStatusChanged():
                 _follow_payment(event, context)
+            case FeeCreated(fee=created):
+                put_standalone(created, context)
+            case FeePaymentStatusChanged():
+                change_status(event, context)
+            case FeeDeleted(fee_id=fee_id):
+                context.delete("fee", str(fee_id))
 
 
 def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members:
@@ -105,9 +119,9 @@ def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members
         "currency": invoice.currency,
         "fees_amount_cents": invoice.fees_amount_cents,
         "taxes_amount_cents": invoice.taxes_amount_cents,
-        "progressive_billing_credit_amount_cents": 0,
-        "coupons_amount_cents": 0,
-        "credit_notes_amount_cents": 0,
+        "progressive_billing_credit_amount_cents": invoice.credited_cents("invoice"),
+        "coupons_amount_cents": invoice.credited_cents("coupon"),
+        "credit_notes_amount_cents": invoice.credited_cents("credit_note"),
         "sub_total_excluding_taxes_amount_cents": invoice.sub_total_excluding_taxes_amount_cents,
         "sub_total_including_taxes_amount_cents": invoice.sub_total_including_taxes_amount_cents,
         "total_amount_cents": invoice.total_amount_cents,
@@ -129,11 +143,29 @@ def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members
         "subscriptions": [],
         "billing_periods": [_billing_period(link) for link in _ordered_links(invoice)],
         "fees": [],
-        "credits": [],
+        "credits": [credit_object(credit, invoice) for credit in invoice.credits or ()],
         "metadata": [],
         "applied_taxes": [_applied_tax(tax, invoice) for tax in invoice.applied_taxes],
         "error_details": [],
         "applied_invoice_custom_sections": [],
+    }
+
+
+def credit_object(credit: Credit, invoice: Invoice) -> Members:
+    """Something that made the invoice cheaper."""
+    return {
+        "lago_id": credit.id,
+        "amount_cents": credit.amount_cents,
+        "amount_currency": invoice.currency,
+        "before_taxes": credit.before_taxes,
+        "item": {
+            "lago_item_id": credit.item_id,
+            "type": credit.item_type,
+            "code": credit.item_code,
+            "name": credit.item_name,
+            "description": credit.item_description,
+        },
+        "invoice": {"lago_id": invoice.id, "payment_status": invoice.payment_status},
     }
 
 
@@ -142,15 +174,21 @@ def _replace(invoice: Invoice, context: Context) -> None:
     _forget_fees(invoice.id, context)
     document = invoice_object(invoice, context.organization)
     document["subscriptions"] = _subscriptions(invoice, context)
-    document["fees"] = fees = [fee_object(fee, invoice) for fee in invoice.fees]
+    if invoice.invoice_type == "advance_charges":
+        fees = [put_on_invoice(fee, invoice.id, context) for fee in invoice.fees]
+    else:
+        fees = [fee_object(fee, Holder.invoice(invoice)) for fee in invoice.fees]
+    document["fees"] = fees
     hidden = InvoiceHidden(
         expected_finalization_date=invoice.expected_finalization_date,
         created_at=invoice.created_at,
         external_customer_id=invoice.customer.external_id,
     )
     _put_invoice(str(invoice.id), document, hidden, context)
+    if invoice.invoice_type == "advance_charges":
+        return
     for fee, fee_document in zip(invoice.fees, fees, strict=True):
-        taxes = [fee_tax_object(tax, fee, invoice) for tax in fee.taxes]
+        taxes = [fee_tax_object(tax, fee, Holder.invoice(invoice)) for tax in fee.taxes]
         _put_fee(str(fee.id), {**fee_document, "applied_taxes": taxes}, hidden, context)
 
 
@@ -204,6 +242,9 @@ def _follow_payment(event: PaymentRecorded | PaymentStatusChanged, context: Cont
     if status != old_status:
         fees = members_list(document["fees"])
         changes["fees"] = [{**fee, "payment_status": status} for fee in fees]
+        credits = members_list(document["credits"])
+        shown = {"lago_id": invoice_id, "payment_status": status}
+        changes["credits"] = [{**credit, "invoice": shown} for credit in credits]
         _set_fee_status(fees, status, _hidden_decoder.decode(document[HIDDEN]), context)
     _change(invoice_id, changes, context)
 

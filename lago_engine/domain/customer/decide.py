@@ -11,7 +11,9 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
-from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
+from lago_engine.domain.customer.decision import Decision, InAdvanceReader, Recorded, UsageReader
+from lago_engine.domain.customer.fees import delete_fee, update_fee
+from lago_engine.domain.customer.in_advance import bill_in_advance
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
     record_manual_payment,
@@ -34,9 +36,10 @@ def decide_customer(
     organization: OrganizationState,
     now: datetime,
     usage: UsageReader,
+    in_advance: InAdvanceReader | None = None,
 ) -> Sequence[Recorded]:
     """The facts that `command` adds; raises DomainError and changes nothing when it is refused."""
-    decision = Decision(state, organization, now=now, usage=usage)
+    decision = Decision(state, organization, now=now, usage=usage, in_advance=in_advance)
     if state is None and not isinstance(command, c.UpsertCustomer | c.CreateSubscription):
         raise NotFound(_missing(command))
     _decide(command, decision)
@@ -84,7 +87,7 @@ def _(command: c.RefreshInvoice, decision: Decision) -> None:
         if command.invoice_id not in decision.state.invoices:
             raise NotFound("invoice")
         return
-    rebuilt, _ = rebuild(decision, draft, at=decision.now)
+    rebuilt = rebuild(decision, draft, at=decision.now)
     decision.record(e.InvoiceRefreshed(invoice=rebuilt))
 
 
@@ -127,6 +130,21 @@ def _(command: c.RecordPaymentOutcome, decision: Decision) -> None:
     outcome = command.outcome
     assert isinstance(outcome, PaymentOutcome)
     record_outcome(decision, command.payment_id, outcome)
+
+
+@_decide.register
+def _(command: c.BillUsageInAdvance, decision: Decision) -> None:
+    bill_in_advance(decision, command.subscription_ids)
+
+
+@_decide.register
+def _(command: c.UpdateFee, decision: Decision) -> None:
+    update_fee(decision, command.fee_id, command.input, regroup=command.regroup)
+
+
+@_decide.register
+def _(command: c.DeleteFee, decision: Decision) -> None:
+    delete_fee(decision, command.fee_id, regroup=command.regroup)
 
 
 @_decide.register

@@ -52,7 +52,10 @@ class UsageChange(msgspec.Struct, frozen=True):
 
 
 class PendingUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """One event on one charge that is paid in advance, until it is billed."""
+    """One event on one charge that is paid in advance, until it is billed.
+
+    change: what it did in `window` (both ends inclusive), where that is known already.
+    """
 
     place: Place
     subscription_id: UUID
@@ -62,6 +65,8 @@ class PendingUsage(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
     transaction_id: str
     precise_total_amount_cents: Decimal | None
+    window: tuple[datetime, datetime] | None = None
+    change: UsageChange | None = None
 
 
 class InAdvanceReader(Protocol):
@@ -71,11 +76,11 @@ class InAdvanceReader(Protocol):
         self, subscription_id: UUID, *, after: Place | None, limit: int
     ) -> Sequence[PendingUsage]: ...
 
-    def change(self, usage: PendingUsage, start: datetime, end: datetime) -> UsageChange | None:
-        """What it did in the window [start, end], both inclusive; None if its charge counts it no more."""
+    def change(self, usage: PendingUsage, start: datetime, end: datetime) -> UsageChange:
+        """What an event did in the window [start, end], both inclusive."""
 
 
-class Nothing:
+class NothingPending:
     """No usage waits to be billed."""
 
     def pending(
@@ -83,8 +88,8 @@ class Nothing:
     ) -> Sequence[PendingUsage]:
         return ()
 
-    def change(self, usage: PendingUsage, start: datetime, end: datetime) -> UsageChange | None:
-        return None
+    def change(self, usage: PendingUsage, start: datetime, end: datetime) -> UsageChange:
+        raise AssertionError("nothing is pending")
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -110,7 +115,7 @@ class Decision:
         self.organization = organization
         self.now = now
         self.usage = usage
-        self.in_advance = in_advance or Nothing()
+        self.in_advance = in_advance or NothingPending()
         self._recorded: list[Recorded] = []
 
     @property

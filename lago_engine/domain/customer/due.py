@@ -15,6 +15,8 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.billing import bill, finalize_draft
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.regrouping import regroup_paid_fees
+from lago_engine.domain.customer.renewals import bill_renewals
 from lago_engine.domain.customer.settings import plan_of, subject_of, timezone_of
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.termination import terminate
@@ -111,6 +113,11 @@ def _do(decision: Decision, task: Task, subjects: list[UUID], *, at: datetime) -
     if task == "billing":
         subscriptions = [decision.state.subscriptions[subject] for subject in subjects]
         bill(decision, subscriptions, at=at, reason="subscription_periodic")
+        for subscription in subscriptions:
+            bill_renewals(decision, subscription, at=at)
+        regroup_paid_fees(
+            decision, {each.external_id for each in subscriptions}, at=at, renewal=True
+        )
         return
     for subject in subjects:
         if task == "activations":

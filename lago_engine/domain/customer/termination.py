@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain.customer.billing import bill
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.regrouping import regroup_paid_fees
 from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.periods import link_windows
@@ -75,6 +76,7 @@ def terminate(decision: Decision, subscription: Subscription, *, at: datetime) -
     )
     if terminated.on_termination_invoice == "generate":
         bill(decision, [terminated], at=at, reason="subscription_terminating")
+    regroup_paid_fees(decision, {terminated.external_id}, at=at, renewal=False)
 
 
 def _unused_prepaid(decision: Decision, subscription: Subscription, at: datetime) -> bool:
