@@ -48,7 +48,7 @@ impl State {
             last = Some((external.raw, key));
             let code = event.code.decode();
             self.registry
-                .fold(key, stream, &code, &stored.sample(&event))?;
+                .fold(key, stream, &code, &stored.sample(event.properties))?;
         }
         Ok(())
     }

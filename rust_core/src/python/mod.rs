@@ -3,6 +3,7 @@
 mod charges;
 mod core;
 mod expression;
+mod log_fold;
 mod readers;
 
 use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
@@ -79,6 +80,8 @@ mod _core {
     use super::core::{PyCore, PyIngest, PySealed};
     #[pymodule_export]
     use super::expression::PyExpression;
+    #[pymodule_export]
+    use super::log_fold::{PyLogFold, PyRefold};
     #[pymodule_export]
     use super::readers::{PyChainVerifier, PyEventScan};
 
