@@ -94,7 +94,9 @@ def _bodies() -> list[bytes]:
     ]
 
 
-def _take_in(bodies: Sequence[bytes], charges: Sequence[MeteredCharge]) -> tuple[float, list[bytes]]:
+def _take_in(
+    bodies: Sequence[bytes], charges: Sequence[MeteredCharge]
+) -> tuple[float, list[bytes]]:
     """(Events per second, the segments written.)"""
     meter = Meter(_SECRET)
     meter.put_plan(PLAN, charges)

@@ -19,7 +19,10 @@ from lago_engine.metering.registry import (
     MeteredCharge,
     MeteredFilter,
     MeteredSubscription,
+    PendingUsage,
     Period,
+    Place,
+    UsageChange,
     Window,
 )
 
@@ -36,9 +39,12 @@ __all__ = [
     "MeteredCharge",
     "MeteredFilter",
     "MeteredSubscription",
+    "PendingUsage",
     "Period",
+    "Place",
     "Refold",
     "Sealed",
+    "UsageChange",
     "UsageFold",
     "Window",
     "evaluate_expression",
