@@ -14,7 +14,7 @@ from lago_engine.domain.customer.credits import consumed
 from lago_engine.domain.customer.decision import Decision, UsageReader
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.invoicing import applied_coupon
-from lago_engine.domain.invoicing.model import Invoice
+from lago_engine.domain.invoicing.model import Invoice, InvoicingReason
 
 CreditEvent = e.CouponUsed | e.CreditNoteConsumed
 CREDIT_EVENTS = (e.CouponUsed, e.CreditNoteConsumed)
@@ -44,9 +44,8 @@ def recompute(
     else:
         bill_together(
             decision,
-            [state.subscriptions[subscription_id] for subscription_id in _members(invoice)],
+            [(state.subscriptions[id_], reason) for id_, reason in _members(invoice)],
             at=invoice.created_at,
-            reason=invoice.links[0].invoicing_reason,
         )
     return decision.recorded[0].event
 
@@ -61,5 +60,5 @@ def recompute_credit(event: CreditEvent, state: CustomerState, at: datetime) -> 
     return replace(event, credit_note=note)
 
 
-def _members(invoice: Invoice) -> list[UUID]:
-    return [link.subscription_id for link in invoice.links]
+def _members(invoice: Invoice) -> list[tuple[UUID, InvoicingReason]]:
+    return [(link.subscription_id, link.invoicing_reason) for link in invoice.links]

@@ -175,6 +175,20 @@ class SubscriptionStarted(DomainEvent, frozen=True, tag="subscription_started.v1
     subscription: Subscription
 
 
+class SubscriptionUpdated(DomainEvent, frozen=True, tag="subscription_updated.v1"):
+    """Terms of a subscription changed, or a downgrade was scheduled or given up."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
+class SubscriptionTrialEnded(DomainEvent, frozen=True, tag="subscription_trial_ended.v1"):
+    """The base fee of an active subscription is not free any more."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
 class SubscriptionTerminated(DomainEvent, frozen=True, tag="subscription_terminated.v1"):
     customer: CustomerProfile
     subscription: Subscription

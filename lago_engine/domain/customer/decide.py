@@ -21,6 +21,7 @@ from lago_engine.domain.customer.payments import (
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
 from lago_engine.domain.invoicing.model import Invoice
@@ -46,7 +47,7 @@ def decide_customer(
 
 def _missing(command: c.CustomerCommand) -> str:
     """What a command about an unknown customer did not find."""
-    if isinstance(command, c.TerminateSubscription):
+    if isinstance(command, c.TerminateSubscription | c.UpdateSubscription):
         return "subscription"
     if isinstance(command, c.RecordPaymentOutcome):
         return "payment"
@@ -71,6 +72,11 @@ def _(command: c.LinkProviderCustomer, decision: Decision) -> None:
 @_decide.register
 def _(command: c.CreateSubscription, decision: Decision) -> None:
     create_subscription(decision, command.input, taken_elsewhere=command.taken_elsewhere)
+
+
+@_decide.register
+def _(command: c.UpdateSubscription, decision: Decision) -> None:
+    update_subscription(decision, command.subscription_id, command.input)
 
 
 @_decide.register
