@@ -210,6 +210,19 @@ class DeletePlanMetadata(PlanPartCommand, frozen=True, kw_only=True):
     key: str | None = None
 
 
+class CreateCoupon(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateCoupon(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeleteCoupon(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+
+
 # --- customer ----------------------------------------------------------------------------------
 
 
@@ -248,6 +261,14 @@ class FinalizeInvoice(CustomerCommand, frozen=True, kw_only=True):
 class VoidInvoice(CustomerCommand, frozen=True, kw_only=True):
     invoice_id: UUID
     input: Input
+
+
+class ApplyCoupon(CustomerCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class TerminateAppliedCoupon(CustomerCommand, frozen=True, kw_only=True):
+    applied_coupon_id: UUID
 
 
 class RecordManualPayment(CustomerCommand, frozen=True, kw_only=True):

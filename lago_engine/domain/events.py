@@ -28,7 +28,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Payment, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
-from lago_engine.domain.invoicing.model import Invoice
+from lago_engine.domain.invoicing.model import Credit, Invoice
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -251,11 +251,12 @@ class CouponApplied(DomainEvent, frozen=True, tag="coupon_applied.v1"):
 
 
 class CouponUsed(DomainEvent, frozen=True, tag="coupon_used.v1"):
-    """An applied coupon took `amount_cents` off a finalized invoice; as it is after that."""
+    """An applied coupon took `credit` off a finalized invoice in `currency`; as it is after that."""
 
     applied_coupon: AppliedCoupon
     invoice_id: UUID
-    amount_cents: int
+    credit: Credit
+    currency: str
 
 
 class CouponGivenBack(DomainEvent, frozen=True, tag="coupon_given_back.v1"):
