@@ -1,7 +1,7 @@
 //! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
 //!
 //! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
-//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`. `recovery`, `snapshot`, `refold`, `verify` and `scan` read the log back.
+//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`. `recovery`, `snapshot`, `refold`, `verify`, `scan`, `usage_errors` and `repetition` read the log back.
 //! Only `python` knows of Python.
 
 pub mod answer;
@@ -23,6 +23,9 @@ pub mod group;
 pub mod id;
 pub mod json;
 pub mod log;
+pub mod org_index;
+pub mod partial;
+pub mod payload;
 pub mod plan;
 pub mod property;
 #[cfg(feature = "python")]
@@ -32,12 +35,14 @@ pub mod record;
 pub mod recovery;
 pub mod refold;
 pub mod registry;
+pub mod repetition;
 pub mod request;
 pub mod scan;
 pub mod segment;
 pub mod snapshot;
 pub mod staging;
 pub mod timestamp;
+pub mod usage_errors;
 pub mod verify;
 pub mod window;
 pub mod wire;

@@ -82,7 +82,15 @@ impl Core {
         for entry in &segment.entries {
             let stream = state.log.advance(entry.stream, entry.head)?;
             state.log.add_segment(stream);
-            state.apply_record(&self.fingerprinter, stream, &records.record(entry)?)?;
+            let record = records.record(entry)?;
+            if let Some(received) = record.received_span() {
+                let timestamps = (entry.min_us, entry.max_us);
+                state
+                    .log
+                    .orgs
+                    .add(record.org, segment.number, timestamps, received);
+            }
+            state.apply_record(&self.fingerprinter, stream, &record)?;
         }
         Ok(())
     }

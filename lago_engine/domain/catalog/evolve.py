@@ -60,7 +60,15 @@ def _(event: facts.ApiKeyCreated, state: OrganizationState) -> OrganizationState
 
 @_evolve.register
 def _(event: facts.ClockSet, state: OrganizationState) -> OrganizationState:
-    return _changed(state, clock=event.now)
+    reported = state.usage_errors_hour
+    if event.now is not None and reported is not None and event.now <= reported:
+        reported = None  # A clock that goes back lives its hours again.
+    return _changed(state, clock=event.now, usage_errors_hour=reported)
+
+
+@_evolve.register
+def _(event: facts.UsageErrorsFound, state: OrganizationState) -> OrganizationState:
+    return _changed(state, usage_errors_hour=event.hour)
 
 
 @_evolve.register

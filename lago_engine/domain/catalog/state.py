@@ -25,6 +25,7 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     metrics, taxes, plans: live items by code. `*_by_id`: every item ever, at its latest version.
     plan_versions: (plan id, version) → plan, every version that was ever in force.
     clock: the virtual instant of a test organization, None while it runs at real time.
+    usage_errors_hour: the last hour whose usage errors were reported.
     """
 
     organization: Organization
@@ -43,6 +44,7 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     entity_sequence: int = 0
     clock: datetime | None = None
     items_count: int = 0
+    usage_errors_hour: datetime | None = None
 
     def plan(self, plan_id: UUID, version: int) -> Plan:
         """The plan exactly as it was at `version`."""

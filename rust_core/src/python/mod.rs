@@ -4,6 +4,8 @@ mod charges;
 mod core;
 mod expression;
 mod readers;
+mod repetitions;
+mod usage_errors;
 
 use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -81,6 +83,10 @@ mod _core {
     use super::expression::PyExpression;
     #[pymodule_export]
     use super::readers::{PyChainVerifier, PyEventScan};
+    #[pymodule_export]
+    use super::repetitions::PyComparison;
+    #[pymodule_export]
+    use super::usage_errors::PyUsageErrors;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
