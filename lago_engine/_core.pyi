@@ -33,6 +33,15 @@ _ChargeSpec: TypeAlias = tuple[bytes, str, str, str | None, bool, Sequence[str],
 # (charge_id, filter_id, group, units, events_count, total_aggregated_units if it is not the units)
 _UsageRow: TypeAlias = tuple[bytes, bytes | None, tuple[str | None, ...], str, int, str | None]
 
+# (segment, event in the segment, charge of the event)
+_Place: TypeAlias = tuple[int, int, int]
+# (from_us, to_us, delta, units, events_count)
+_Change: TypeAlias = tuple[int, int, str, str, int]
+# (place, charge_id, filter_id, group, timestamp_us, transaction_id, precise_total_amount_cents, change)
+_PendingRow: TypeAlias = tuple[
+    _Place, bytes, bytes | None, tuple[str | None, ...], int, str, str | None, _Change | None
+]
+
 @final
 class Ingest:
     """Answer to one HTTP body of usage events."""
@@ -114,8 +123,13 @@ class Core:
         """The sealed batch was not stored: it leaves no trace."""
 
     # Registry, fed by the events of plans and subscriptions.
-    def put_plan(self, plan_key: bytes, charges: Sequence[_ChargeSpec]) -> None:
-        """Register one plan version; immutable.
+    def put_plan(
+        self,
+        plan_key: bytes,
+        charges: Sequence[_ChargeSpec],
+        in_advance: Sequence[bytes] = ...,
+    ) -> None:
+        """Register one plan version; immutable. in_advance: ids of the charges whose events wait to be billed at once.
 
         aggregation_type: count_agg, or sum_agg, max_agg, latest_agg, unique_count_agg, weighted_sum_agg, which need a
         field_name; recurring: sum, unique count and weighted sum only. A filter has at least one key, and values for
@@ -177,6 +191,30 @@ class Core:
         it is the sum of all earlier values.
         """
 
+    # Charges that are paid in advance.
+    def pending_subscriptions(self, limit: int) -> list[bytes]:
+        """Subscriptions with usage that waits to be billed, at most `limit` of them."""
+    def pending_usage(
+        self, subscription_id: bytes, after: _Place | None, limit: int
+    ) -> list[_PendingRow]:
+        """The first `limit` records after a place, in the order in which they must be billed: that of the log.
+
+        change: None when no complete window held the event as it was committed; see `trace_window`.
+        """
+    def drop_pending(self, subscription_id: bytes, until: _Place) -> None:
+        """Everything up to and including a place is billed."""
+    def trace_window(
+        self, subscription_id: bytes, from_us: int, to_us: int, segments: Sequence[bytes]
+    ) -> None:
+        """Find in the log what the pending events of a window changed in it; the window need not be registered.
+
+        Needs `needed_segments`; one that is missing raises ValueError. A record whose charge counts the event no more is dropped.
+        """
+    def probe_window(
+        self, subscription_id: bytes, from_us: int, to_us: int, event: bytes, timestamp_us: int
+    ) -> list[_PendingRow] | None:
+        """What an event (a JSON object as sent) would change, per charge that bills it; None: the window is not complete."""
+
     # Recovery: feed the log in order.
     def apply_fact(self, stream_id: bytes, version: int, hash: bytes) -> None: ...
     def apply_facts(self, entries: Sequence[tuple[bytes, int, bytes]]) -> None:
@@ -213,8 +251,8 @@ class Core:
     def all_segments(self) -> int:
         """How many segments are committed; their numbers are 1 … this."""
     def stats(self) -> dict[str, int]:
-        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, windows, window_bytes (about), subscriptions, streams;
-
+        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, windows, window_bytes (about), subscriptions, streams,
+        pending_in_advance;
         since start: repetitions_same, repetitions_different, repetitions_not_compared, far_timestamps.
         """
     @property

@@ -16,7 +16,8 @@ import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry
 
-from lago_engine.actors.partition import COMMANDS_PER_TICK, Committed, Limits, Partition
+from lago_engine.actors.committing import Committed
+from lago_engine.actors.partition import COMMANDS_PER_TICK, Limits, Partition
 from lago_engine.actors.recovery import Progress, Recovered, recover, save_snapshot
 from lago_engine.actors.repetitions import Repetitions
 from lago_engine.api.settings import ApiSettings

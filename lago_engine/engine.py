@@ -13,8 +13,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from lago_engine.actors.committing import Committed
 from lago_engine.actors.mailbox import Command
-from lago_engine.actors.partition import Committed, IngestAnswer, Partition
+from lago_engine.actors.partition import IngestAnswer, Partition
 from lago_engine.actors.usage import WindowNotReady
 from lago_engine.documents import render_invoice
 from lago_engine.domain import ids

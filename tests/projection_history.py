@@ -12,11 +12,13 @@ import msgspec
 
 from lago_engine.domain import events, ids
 from lago_engine.domain.catalog.entities import (
+    AddOn,
     BillableMetric,
     Charge,
     Organization,
     PaymentConnection,
     Plan,
+    PricingUnit,
     Tax,
     WebhookEndpoint,
 )
@@ -89,6 +91,18 @@ VAT = Tax(
     applied_to_organization=True,
 )
 LEVY = Tax(id=make_id("levy"), code="levy", name="A levy", rate=Decimal(3), created_at=START)
+ADD_ON = AddOn(
+    id=make_id("add-on"),
+    code="setup",
+    name="Setup",
+    amount_cents=19900,
+    amount_currency="EUR",
+    created_at=START,
+    tax_ids=(VAT.id, LEVY.id),
+)
+CREDITS = PricingUnit(
+    id=make_id("pricing unit"), code="credits", name="Credits", short_name="CR", created_at=START
+)
 METRIC = BillableMetric(
     id=make_id("metric"),
     code="storage",
@@ -427,6 +441,10 @@ CONFIGURATION: tuple[DomainEvent, ...] = (
     events.PaymentConnectionSet(connection=CONNECTION),
     events.TaxCreated(tax=replace(VAT, code="old_vat", name="Old VAT")),
     events.TaxCreated(tax=LEVY),
+    events.AddOnCreated(add_on=replace(ADD_ON, code="installation")),
+    events.AddOnUpdated(add_on=ADD_ON, previous_code="installation"),
+    events.PricingUnitCreated(pricing_unit=replace(CREDITS, name="Points")),
+    events.PricingUnitUpdated(pricing_unit=CREDITS),
     events.BillableMetricCreated(metric=replace(METRIC, code="space")),
     events.BillableMetricUpdated(metric=METRIC, previous_code="space"),
     events.BillableMetricCreated(metric=SPARE_METRIC),
@@ -504,6 +522,7 @@ LEAVING: tuple[DomainEvent, ...] = (
     events.BillableMetricDeleted(metric=SPARE_METRIC),
     events.PlanDeleted(plan=SPARE_PLAN),
     events.TaxDeleted(tax=LEVY),
+    events.AddOnDeleted(add_on=ADD_ON),
     events.WebhookEndpointDeleted(endpoint=CHOOSY_ENDPOINT),
 )
 

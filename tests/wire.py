@@ -115,7 +115,7 @@ DEVIATIONS = (
     ),
 )
 
-OWN_PATHS = ("/test_clock", "/payment_providers", "/health", "/ready", "/metrics")
+OWN_PATHS = ("/test_clock", "/pricing_units", "/payment_providers", "/health", "/ready", "/metrics")
 
 OPERATIONS = {
     ("get", "/organizations"): "Organization",

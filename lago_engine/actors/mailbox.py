@@ -29,6 +29,16 @@ class Waiting(msgspec.Struct, eq=False):
     batch: int
     recorded: Sequence[Recorded] = ()
 
+    def succeed(self) -> None:
+        """Answer with what the command made happen."""
+        if not self.answer.done():
+            self.answer.set_result([recorded.event for recorded in self.recorded])
+
+    def reject(self, error: Exception) -> None:
+        """Answer with the reason why nothing happened."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
 
 class Mailbox:
     """First in, first out, of at most `limit` commands."""

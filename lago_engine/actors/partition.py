@@ -11,60 +11,39 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
 import structlog
-from eventsourcing.persistence import StoredEvent
 
+from lago_engine.actors.batches import Batches
+from lago_engine.actors.committing import Committer, Listener
+from lago_engine.actors.deciding import Decider
 from lago_engine.actors.directory import Directory
 from lago_engine.actors.mailbox import Command, Mailbox, Waiting
-from lago_engine.actors.residents import Resident, Residents, outbox_sequence_key
-from lago_engine.actors.tentative import Fact, Tentative
-from lago_engine.actors.usage import UsageWindows, WindowNotReady
+from lago_engine.actors.open_windows import OpenWindows
+from lago_engine.actors.residents import Residents
+from lago_engine.actors.tentative import Tentative
+from lago_engine.actors.usage import UsageWindows
 from lago_engine.clock import Clock
-from lago_engine.domain.catalog.decide import decide_organization
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import (
-    AdvanceTime,
-    CreateSubscription,
-    CustomerCommand,
-    FinalizeInvoice,
-    OrganizationCommand,
-    TerminateSubscription,
-)
-from lago_engine.domain.customer.decide import decide_customer
-from lago_engine.domain.customer.decision import Recorded
-from lago_engine.domain.customer.due import next_due
+from lago_engine.domain.commands import CustomerCommand
 from lago_engine.domain.customer.state import CustomerState
-from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.timezones import micros
-from lago_engine.errors import DomainError, NotFound, UnavailableError
+from lago_engine.errors import NotFound, UnavailableError
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.scheduling.due_index import DueIndex
-from lago_engine.store.codec import Envelope, EventCodec, pack_state, unpack_state
-from lago_engine.store.port import (
-    USAGE_SEGMENT_TOPIC,
-    CommitBatch,
-    CommitUndecided,
-    LogRow,
-    Store,
-)
+from lago_engine.store.codec import Envelope, EventCodec, unpack_state
+from lago_engine.store.port import USAGE_SEGMENT_TOPIC, LogRow, Store
 from lago_engine.webhooks.outbox import WebhookOutbox
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-COMMANDS_PER_TICK = 500
-DECIDING_S = 0.01
-"""After so long deciding, what is decided is committed first: usage waits for that commit."""
-
-
-CLOSING = (AdvanceTime, FinalizeInvoice, TerminateSubscription)
-"""Commands after which usage of a window comes too late to be billed."""
+COMMANDS_PER_TICK: Final = 500
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,16 +58,6 @@ class IngestAnswer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
-
-
-class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit added, for those who react to it."""
-
-    last_position: int
-    facts: Sequence[Fact]
-
-
-Listener = Callable[[Committed], None]
 
 
 class Partition:
@@ -115,7 +84,6 @@ class Partition:
         self.directory = directory
         self.due = due
         self.usage = UsageWindows(meter, store)
-        self.listeners: list[Listener] = []
         self.failed: BaseException | None = None
         self._codec = codec
         self._projections = projections
@@ -123,16 +91,38 @@ class Partition:
         self._limits = limits
         self._mailbox = Mailbox(limits.commands_waiting)
         self._deciding: list[Waiting] = []
-        self._batches: dict[int, list[asyncio.Future[bool]]] = {}
+        self._batches = Batches()
         self._wake = asyncio.Event()
         self._failure = asyncio.Event()
         self._closing = False
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
         self._loop_task: asyncio.Task[None] | None = None
         self._between_commits: list[Callable[[], Awaitable[None]]] = []
-        self._not_needed: set[UsageWindow] = set()
-        self._open_windows: dict[UUID, set[UsageWindow]] = {}
+        self._windows = OpenWindows(self.usage, residents)
+        self._decider = Decider(
+            meter=meter,
+            clock=clock,
+            directory=directory,
+            usage=self.usage,
+            windows=self._windows,
+            batches=self._batches,
+            read=self.read,
+        )
+        self._committer = Committer(
+            store=store,
+            meter=meter,
+            projections=projections,
+            residents=residents,
+            directory=directory,
+            due=due,
+            windows=self._windows,
+            batches=self._batches,
+        )
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Called after each commit, before its commands are answered."""
+        return self._committer.listeners
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -146,7 +136,7 @@ class Partition:
         self._wake.set()
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
-        self._writer.shutdown(wait=True)
+        self._committer.stop()
         self._readers.shutdown(wait=True)
 
     def fail(self, error: BaseException) -> None:
@@ -236,11 +226,7 @@ class Partition:
 
     async def _committed(self, batches: Sequence[int]) -> bool:
         """Whether every one of these batches became durable."""
-        loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[bool]] = []
-        for batch in batches:
-            futures.append(loop.create_future())
-            self._batches.setdefault(batch, []).append(futures[-1])
+        futures = self._batches.wait_for(batches)
         self._wake.set()
         return all([await future for future in futures])
 
@@ -295,88 +281,22 @@ class Partition:
             self.residents, self._codec, self._projections, self._webhooks, recorded_at_us
         )
         try:
-            accepted = await self._decide(waiting, tentative)
+            await self._awaken(
+                [w.command.customer_id for w in waiting if isinstance(w.command, CustomerCommand)]
+            )
+            accepted, later = await self._decider.decide(waiting, tentative)
         except UnavailableError as error:  # The store cannot be read.
             self._projections.discard()
-            self._reject_all(waiting, error)
+            _reject_all(waiting, error)
             return
+        self._mailbox.put_back(later)
         if not tentative.facts and not self._batches:
             self._projections.take_changes()
             self._projections.commit()
-            self._answer(accepted)
+            for item in accepted:
+                item.succeed()
         else:
-            await self._commit(tentative, accepted, recorded_at_us)
-
-    async def _decide(self, waiting: list[Waiting], tentative: Tentative) -> list[Waiting]:
-        """Decide each command; those that were refused have their answer already."""
-        await self._awaken(
-            [w.command.customer_id for w in waiting if isinstance(w.command, CustomerCommand)]
-        )
-        accepted: list[Waiting] = []
-        time = asyncio.get_running_loop().time
-        until = time() + DECIDING_S
-        for number, item in enumerate(waiting):
-            late = number > 0 and time() > until
-            if late or tentative.must_commit_before(item.command) or self._usage_came_before(item):
-                self._mailbox.put_back(waiting[number:])
-                break
-            try:
-                item.recorded = await self._decide_one(item.command, tentative)
-            except (DomainError, UnavailableError) as refusal:
-                _reject(item.answer, refusal)
-                continue
-            except Exception as error:  # A defect in one decision must not stop the others.
-                log.exception("decision_failed", command=type(item.command).__name__)
-                _reject(item.answer, error)
-                continue
-            command = item.command
-            tentative.add(
-                item.recorded,
-                organization_id=command.organization_id,
-                customer_id=command.customer_id if isinstance(command, CustomerCommand) else None,
-                actor=item.actor,
-                correlation_id=item.correlation_id,
-            )
-            accepted.append(item)
-        return accepted
-
-    async def _decide_one(self, command: Command, tentative: Tentative) -> Sequence[Recorded]:
-        organization = tentative.organization(command.organization_id)
-        now = organization.clock if organization and organization.clock else self.clock.now()
-        if isinstance(command, OrganizationCommand):
-            events = decide_organization(organization, command, now=now)
-            return [Recorded(event, now) for event in events]
-        if organization is None:
-            raise NotFound("organization")
-        command = self._with_owner(command)
-        while True:
-            try:
-                return decide_customer(
-                    tentative.customer(command.customer_id),
-                    command,
-                    organization=organization,
-                    now=now,
-                    usage=self.usage.read,
-                )
-            except WindowNotReady as missing:
-                await self.read(self.usage.fold, missing.window)
-                self._not_needed.add(missing.window)
-
-    def _usage_came_before(self, item: Waiting) -> bool:
-        """Whether the command closes a usage window while usage that came before it is not committed."""
-        if not isinstance(item.command, CLOSING):
-            return False
-        return item.batch == self.meter.open_batch and item.batch in self._batches
-
-    def _with_owner(self, command: CustomerCommand) -> CustomerCommand:
-        """A new subscription must know whether another customer has its external id active."""
-        if not isinstance(command, CreateSubscription):
-            return command
-        external_id = command.input.get("external_id")
-        name = external_id.strip() if isinstance(external_id, str) else str(external_id)
-        owner = self.directory.active_owner(command.organization_id, name)
-        taken = owner is not None and owner != command.customer_id
-        return msgspec.structs.replace(command, taken_elsewhere=taken)
+            await self._committer.commit(tentative, accepted, recorded_at_us)
 
     async def _awaken(self, customer_ids: Sequence[UUID]) -> None:
         """Bring customers into memory, with the windows they need registered."""
@@ -385,139 +305,15 @@ class Partition:
             resident = await self.read(self.residents.load, customer_id)
             if customer_id not in self.residents:
                 self.residents.put(customer_id, resident)
-                self._open_windows_of(customer_id, resident.state)
-
-    def _open_windows_of(self, customer_id: UUID, state: CustomerState | None) -> None:
-        """Register what the customer needs folded, forget what it needs no more."""
-        if state is None:
-            return
-        organization = self.residents.organizations[state.profile.organization_id]
-        needed = open_usage_windows(state, organization)
-        before = self._open_windows.get(customer_id, set())
-        self.usage.open(needed - before)
-        self.usage.close(before - needed)
-        self._not_needed -= needed
-        if needed:
-            self._open_windows[customer_id] = needed
-        else:
-            self._open_windows.pop(customer_id, None)
-
-    # --- committing ----------------------------------------------------------------------------
-
-    async def _commit(
-        self, tentative: Tentative, accepted: list[Waiting], recorded_at_us: int
-    ) -> None:
-        documents = self._projections.take_changes()
-        meta = self.residents.take_snapshots() | {
-            outbox_sequence_key(organization_id): str(sequence).encode()
-            for organization_id, sequence in tentative.outbox_sequences.items()
-        }
-        loop = asyncio.get_running_loop()
-        sealed_batch = self.meter.open_batch
-
-        def write() -> tuple[int, list[int]]:
-            sealed = self.meter.seal(
-                recorded_at_us, ((f.stream_id, f.topic, f.body) for f in tentative.facts)
-            )
-            assert sealed.batch == sealed_batch
-            events = [
-                StoredEvent(fact.stream_id, version, fact.topic, pack_state(chained, fact.body))
-                for fact, version, chained in zip(
-                    tentative.facts, sealed.versions, sealed.hashes, strict=True
-                )
-            ]
-            batch = CommitBatch(
-                seq=sealed.commit_seq,
-                hash=sealed.commit_hash,
-                recorded_at_us=recorded_at_us,
-                events=events,
-                segment=sealed.segment,
-                segment_no=sealed.segment_no,
-                documents=documents,
-                outbox=tentative.outbox,
-                meta=meta,
-            )
-            try:
-                position = self.store.commit(batch)
-            except BaseException:
-                self.meter.rollback()
-                raise
-            if not tentative.facts:
-                self.meter.confirm()
-            return position, sealed.versions
-
-        try:
-            position, versions = await loop.run_in_executor(self._writer, write)
-        except BaseException as error:
-            self._undo(sealed_batch, accepted, error)
-            if isinstance(error, CommitUndecided) or not isinstance(error, UnavailableError):
-                raise
-            log.error("commit_failed", error=str(error))
-            return
-        for fact in tentative.facts:
-            self.directory.apply(fact.event, fact.organization)
-        self._projections.commit()
-        self._keep(tentative, versions)
-        if tentative.facts:
-            # Windows are open before the usage of this commit is folded, as a replay opens them.
-            await loop.run_in_executor(self._writer, self.meter.confirm)
-        self._release(sealed_batch, committed=True)
-        for listener in self.listeners:
-            listener(Committed(last_position=position, facts=tentative.facts))
-        self._answer(accepted)
-
-    def _keep(self, tentative: Tentative, versions: list[int]) -> None:
-        """The tentative states are the committed ones now."""
-        self.residents.organizations.update(tentative.organizations)
-        self.residents.outbox_sequences.update(tentative.outbox_sequences)
-        last = {fact.customer_id: v for fact, v in zip(tentative.facts, versions, strict=True)}
-        for customer_id, state in tentative.customers.items():
-            old = self.residents.get(customer_id)
-            self.residents.put(customer_id, Resident(state, last[customer_id], old.saved_version))
-            if state is not None:
-                self._open_windows_of(customer_id, state)
-                organization = self.residents.organizations[state.profile.organization_id]
-                self.due.put(
-                    organization.organization.id, customer_id, next_due(state, organization)
-                )
-        self.usage.close(self._not_needed)
-        self._not_needed.clear()
-
-    def _release(self, sealed_batch: int, *, committed: bool) -> None:
-        """Tell who waits for the sealed batch; who waits for a later one waits on."""
-        for batch in [batch for batch in self._batches if batch <= sealed_batch]:
-            for future in self._batches.pop(batch):
-                if not future.done():
-                    future.set_result(committed)
-
-    def _undo(self, sealed_batch: int, accepted: list[Waiting], error: BaseException) -> None:
-        """A commit failed: forget what was decided on top of it, tell who waits."""
-        self._projections.discard()
-        self.usage.close(self._not_needed)
-        self._not_needed.clear()
-        self._release(sealed_batch, committed=False)
-        self._reject_all(accepted, UnavailableError(f"the command was not stored: {error}"))
-
-    def _reject_all(self, waiting: Sequence[Waiting], error: UnavailableError) -> None:
-        for item in waiting:
-            _reject(item.answer, error)
-
-    def _answer(self, accepted: list[Waiting]) -> None:
-        for item in accepted:
-            if not item.answer.done():
-                item.answer.set_result([recorded.event for recorded in item.recorded])
+                self._windows.follow(customer_id, resident.state)
 
     def _refuse_everything(self) -> None:
         """Nobody may wait for ever for an engine that has stopped."""
         gone = UnavailableError("the engine has stopped", retry_after_s=5)
-        self._reject_all([*self._deciding, *self._mailbox.take(len(self._mailbox))], gone)
-        for futures in self._batches.values():
-            for future in futures:
-                if not future.done():
-                    future.set_result(False)
-        self._batches.clear()
+        _reject_all([*self._deciding, *self._mailbox.take(len(self._mailbox))], gone)
+        self._batches.abandon()
 
 
-def _reject(answer: asyncio.Future[Sequence[DomainEvent]], error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+def _reject_all(waiting: Sequence[Waiting], error: UnavailableError) -> None:
+    for item in waiting:
+        item.reject(error)

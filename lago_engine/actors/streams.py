@@ -14,6 +14,10 @@ def stream_of(event: e.DomainEvent, owner_id: UUID) -> UUID:
             return event.metric.id
         case e.TaxCreated() | e.TaxUpdated() | e.TaxDeleted():
             return event.tax.id
+        case e.AddOnCreated() | e.AddOnUpdated() | e.AddOnDeleted():
+            return event.add_on.id
+        case e.PricingUnitCreated() | e.PricingUnitUpdated():
+            return event.pricing_unit.id
         case e.PlanCreated() | e.PlanUpdated() | e.PlanDeleted():
             return event.plan.id
         case e.WebhookEndpointCreated() | e.WebhookEndpointUpdated() | e.WebhookEndpointDeleted():

@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from lago_engine.api import (
+    add_ons,
     billable_metrics,
     customers,
     events,
@@ -21,6 +22,7 @@ from lago_engine.api import (
     payment_providers,
     payments,
     plans,
+    pricing_units,
     subscriptions,
     taxes,
     test_clock,
@@ -41,6 +43,7 @@ BASE_PATH = "/api/v1"
 READER_THREADS = 4
 
 RESOURCES = (
+    add_ons,
     billable_metrics,
     customers,
     events,
@@ -50,6 +53,7 @@ RESOURCES = (
     payment_providers,
     payments,
     plans,
+    pricing_units,
     subscriptions,
     taxes,
     usage,

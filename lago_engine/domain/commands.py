@@ -121,6 +121,28 @@ class DeleteTax(OrganizationCommand, frozen=True, kw_only=True):
     code: str
 
 
+class CreateAddOn(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateAddOn(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeleteAddOn(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+
+
+class CreatePricingUnit(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdatePricingUnit(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
 class CreatePlan(OrganizationCommand, frozen=True, kw_only=True):
     input: Input
 

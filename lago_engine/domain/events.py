@@ -13,11 +13,13 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.domain.catalog.entities import (
+    AddOn,
     ApiKey,
     BillableMetric,
     Organization,
     PaymentConnection,
     Plan,
+    PricingUnit,
     Tax,
     WebhookEndpoint,
 )
@@ -109,6 +111,27 @@ class TaxUpdated(DomainEvent, frozen=True, tag="tax_updated.v1"):
 
 class TaxDeleted(DomainEvent, frozen=True, tag="tax_deleted.v1"):
     tax: Tax
+
+
+class AddOnCreated(DomainEvent, frozen=True, tag="add_on_created.v1"):
+    add_on: AddOn
+
+
+class AddOnUpdated(DomainEvent, frozen=True, tag="add_on_updated.v1"):
+    add_on: AddOn
+    previous_code: str
+
+
+class AddOnDeleted(DomainEvent, frozen=True, tag="add_on_deleted.v1"):
+    add_on: AddOn
+
+
+class PricingUnitCreated(DomainEvent, frozen=True, tag="pricing_unit_created.v1"):
+    pricing_unit: PricingUnit
+
+
+class PricingUnitUpdated(DomainEvent, frozen=True, tag="pricing_unit_updated.v1"):
+    pricing_unit: PricingUnit
 
 
 class PlanCreated(DomainEvent, frozen=True, tag="plan_created.v1"):

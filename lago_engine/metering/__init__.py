@@ -25,7 +25,10 @@ from lago_engine.metering.registry import (
     MeteredCharge,
     MeteredFilter,
     MeteredSubscription,
+    PendingUsage,
     Period,
+    Place,
+    UsageChange,
     Window,
 )
 
@@ -45,9 +48,12 @@ __all__ = [
     "MeteredFilter",
     "MeteredSubscription",
     "MetricRule",
+    "PendingUsage",
     "Period",
+    "Place",
     "RepetitionCheck",
     "Sealed",
+    "UsageChange",
     "Window",
     "evaluate_expression",
     "expression_problem",

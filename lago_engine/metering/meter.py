@@ -13,20 +13,24 @@ from lago_engine.metering.registry import (
     CarriedLevel,
     MeteredCharge,
     MeteredSubscription,
+    PendingUsage,
     Period,
+    Place,
+    UsageChange,
     Window,
 )
 
 if TYPE_CHECKING:
-    from lago_engine._core import _ChargeSpec
+    from lago_engine._core import _Change, _ChargeSpec, _PendingRow
 
 
 class MeterStats(NamedTuple):
     """Figures for metrics and health.
 
     duplicates: refused since the start of the process; so many repetitions_* said the same as their original, something
-    different, or were not compared. far_timestamps: accepted since the start, beyond the year 2200. window_bytes: memory of all totals, about; it grows with the
-    number of groups and of distinct values.
+    different, or were not compared. far_timestamps: accepted since the start, beyond the year 2200. window_bytes: memory
+    of all totals, about; it grows with the number of groups and of distinct values. pending_in_advance: records that wait
+    to be billed.
     """
 
     events: int
@@ -38,6 +42,7 @@ class MeterStats(NamedTuple):
     window_bytes: int
     subscriptions: int
     streams: int
+    pending_in_advance: int
     repetitions_same: int
     repetitions_different: int
     repetitions_not_compared: int
@@ -104,6 +109,7 @@ class Meter:
         self._core.put_plan(
             plan_key.bytes,
             [_charge(charge) for charge in charges],
+            [charge.charge_id.bytes for charge in charges if charge.pay_in_advance],
         )
 
     def put_metric(
@@ -164,6 +170,39 @@ class Meter:
             [_level(carried) for carried in carried_levels],
         )
         return None if rows is None else [_usage(*row) for row in rows]
+
+    def pending_subscriptions(self, limit: int) -> list[UUID]:
+        """Subscriptions with usage that waits to be billed, at most `limit` of them."""
+        return [UUID(bytes=found) for found in self._core.pending_subscriptions(limit)]
+
+    def pending_usage(
+        self, subscription_id: UUID, *, after: Place | None, limit: int
+    ) -> list[PendingUsage]:
+        """The first records after a place, in the order in which they must be billed: that of the log."""
+        rows = self._core.pending_usage(subscription_id.bytes, after, limit)
+        return [_pending(subscription_id, row) for row in rows]
+
+    def drop_pending(self, subscription_id: UUID, until: Place) -> None:
+        """Everything up to and including a place is billed."""
+        self._core.drop_pending(subscription_id.bytes, until)
+
+    def trace_window(self, window: Window, segments: Sequence[bytes]) -> None:
+        """Find in the log what the pending events of a window changed in it; needs the `needed_segments`."""
+        self._core.trace_window(
+            window.subscription_id.bytes, window.from_us, window.to_us, segments
+        )
+
+    def probe_window(
+        self, window: Window, event: bytes, *, timestamp_us: int
+    ) -> list[PendingUsage] | None:
+        """What an event (a JSON object as sent) would change, per charge that bills it.
+
+        None while the window is not complete.
+        """
+        rows = self._core.probe_window(
+            window.subscription_id.bytes, window.from_us, window.to_us, event, timestamp_us
+        )
+        return None if rows is None else [_pending(window.subscription_id, row) for row in rows]
 
     def apply_facts(self, entries: Iterable[tuple[UUID, int, bytes]]) -> None:
         """Recovery: (stream_id, version, hash) of stored facts, in log order."""
@@ -280,4 +319,28 @@ def _usage(
         exact,
         events_count,
         exact if total is None else Decimal(total),
+    )
+
+
+def _pending(subscription_id: UUID, row: _PendingRow) -> PendingUsage:
+    place, charge_id, filter_id, group, timestamp_us, transaction_id, precise, change = row
+    return PendingUsage(
+        place=place,
+        charge_id=UUID(bytes=charge_id),
+        filter_id=None if filter_id is None else UUID(bytes=filter_id),
+        group=group,
+        timestamp_us=timestamp_us,
+        transaction_id=transaction_id,
+        precise_total_amount_cents=None if precise is None else Decimal(precise),
+        change=None if change is None else _change(subscription_id, change),
+    )
+
+
+def _change(subscription_id: UUID, change: _Change) -> UsageChange:
+    from_us, to_us, delta, units, events_count = change
+    return UsageChange(
+        window=Window(subscription_id, from_us, to_us),
+        delta=Decimal(delta),
+        units=Decimal(units),
+        events_count=events_count,
     )

@@ -26,7 +26,8 @@ class MeteredCharge(msgspec.Struct, frozen=True, kw_only=True):
 
     aggregation_type: `count_agg`, `sum_agg`, `max_agg`, `latest_agg`, `unique_count_agg`, `weighted_sum_agg`; all but
     the first need `field_name`. recurring: sum, unique count and weighted sum only. filters: in order, the oldest of
-    identical ones first. pricing_group_keys: of the default bucket.
+    identical ones first. pricing_group_keys: of the default bucket. pay_in_advance: its events wait to be billed; count,
+    sum and unique count only.
     """
 
     charge_id: UUID
@@ -36,6 +37,7 @@ class MeteredCharge(msgspec.Struct, frozen=True, kw_only=True):
     recurring: bool = False
     pricing_group_keys: tuple[str, ...] = ()
     filters: tuple[MeteredFilter, ...] = ()
+    pay_in_advance: bool = False
 
 
 class MeteredSubscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,3 +100,35 @@ class BucketUsage(msgspec.Struct, frozen=True):
     units: Decimal
     events_count: int
     total_aggregated_units: Decimal
+
+
+Place = tuple[int, int, int]
+"""Segment, event in the segment, charge of the event: ascending in the order of billing."""
+
+
+class UsageChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event did to the totals of its bucket in one window.
+
+    units, events_count: those of the bucket right after the event, without unit rounding.
+    """
+
+    window: Window
+    delta: Decimal
+    units: Decimal
+    events_count: int
+
+
+class PendingUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on one charge that is paid in advance, until it is billed (metrics.md §10).
+
+    change: None when it must be found in the log first.
+    """
+
+    place: Place
+    charge_id: UUID
+    filter_id: UUID | None
+    group: tuple[str | None, ...]
+    timestamp_us: int
+    transaction_id: str
+    precise_total_amount_cents: Decimal | None
+    change: UsageChange | None

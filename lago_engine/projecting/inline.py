@@ -21,6 +21,8 @@ API_KINDS: Final = (
     "organization",
     "billable_metric",
     "tax",
+    "add_on",
+    "pricing_unit",
     "plan",
     "webhook_endpoint",
     "payment_provider",

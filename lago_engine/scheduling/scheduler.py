@@ -17,7 +17,7 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import AdvanceTime, ReportUsageErrors, SetClock
 from lago_engine.errors import ValidationFailed
 from lago_engine.scheduling.due_index import DueIndex
-from lago_engine.scheduling.usage_errors import UsageErrorReports, due_at
+from lago_engine.scheduling.usage_errors import due_at
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,14 @@ class Settle(Protocol):
     async def __call__(self, organization_id: UUID) -> None: ...
 
 
+class UsageErrors(Protocol):
+    """The hourly reports; `lago_engine.scheduling.usage_errors.UsageErrorReports` has this shape."""
+
+    async def catch_up(self, organization_id: UUID, until: datetime, *, actor: str) -> None: ...
+    async def find(self, organization_id: UUID, until: datetime) -> Sequence[ReportUsageErrors]: ...
+    async def passed(self, organization_id: UUID, until: datetime) -> None: ...
+
+
 class Scheduler:
     """Runs what is due; one for a partition."""
 
@@ -68,7 +76,7 @@ class Scheduler:
         due: DueIndex,
         organizations: Mapping[UUID, OrganizationState],
         settle: Settle,
-        usage_errors: UsageErrorReports,
+        usage_errors: UsageErrors,
     ) -> None:
         self._engine = engine
         self._due = due

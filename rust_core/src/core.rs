@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::advance::Arrival;
 use crate::answer::{self, Refusal, Stamp};
 use crate::chain::{inbox_stream, unattributed_stream, Head};
 use crate::commit::{Fact, Packing, Sealed};
@@ -304,7 +305,7 @@ impl Core {
         Ok(())
     }
 
-    pub fn stats(&self) -> Result<[(&'static str, u64); 13]> {
+    pub fn stats(&self) -> Result<[(&'static str, u64); 14]> {
         let state = self.lock()?;
         let staged_events = state.open.event_count() + state.in_commit.event_count();
         let (windows, window_bytes) = state.registry.window_figures();
@@ -323,6 +324,7 @@ impl Core {
             ("repetitions_different", repetitions.different),
             ("repetitions_not_compared", repetitions.not_compared),
             ("far_timestamps", state.far_timestamps),
+            ("pending_in_advance", state.registry.pending_count as u64),
         ])
     }
 }
@@ -376,8 +378,14 @@ impl State {
         let groups = sealed.usage_heads.iter().map(|(group, _)| *group);
         for event in batch.foldable(groups) {
             let stream = streams[event.group];
+            let arrival = Arrival {
+                segment: self.log.segment_no,
+                event: event.number,
+                raw: event.raw,
+            };
+            let (code, sample) = (&event.code, &event.sample);
             self.registry
-                .fold(event.external_key, stream, &event.code, &event.sample)?;
+                .fold(event.external_key, stream, code, sample, &arrival)?;
         }
         self.log.usage_events += batch.event_count() as u64;
         self.log.commit = sealed.commit;

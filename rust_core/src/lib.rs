@@ -1,9 +1,11 @@
 //! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
 //!
 //! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
-//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`. `recovery`, `snapshot`, `refold`, `verify`, `scan`, `usage_errors` and `repetition` read the log back.
+//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`; what is billed at once goes through `advance`. `recovery`, `snapshot`, `refold`, `verify`,
+//! `scan`, `usage_errors` and `repetition` read the log back.
 //! Only `python` knows of Python.
 
+pub mod advance;
 pub mod answer;
 pub mod assign;
 pub mod bucket;
@@ -42,6 +44,7 @@ pub mod segment;
 pub mod snapshot;
 pub mod staging;
 pub mod timestamp;
+pub mod trace;
 pub mod usage_errors;
 pub mod verify;
 pub mod window;

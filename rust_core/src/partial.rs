@@ -3,7 +3,7 @@
 //! What is accepted is accepted as in the default mode: the same checks, the same index, the same batch. An answer holds
 //! when the batch of its accepted events and those of the originals its repetitions met are committed.
 
-use std::iter;
+use std::{iter, slice};
 
 use crate::answer::{flaw_details, push_event};
 use crate::core::{route, Answer, Core};
@@ -60,6 +60,7 @@ impl Core {
                 Ok(()) => {
                     let stream = route(&state.registry, org, event);
                     state.open.stage(event, org, stream)?;
+                    state.count_far(slice::from_ref(event));
                     outcomes.push(Outcome::Accepted);
                 }
                 Err(duplicate) => {
@@ -78,7 +79,6 @@ impl Core {
         if outcomes.len() > refused.indexes.len() && wait_for.last() != Some(&batch) {
             wait_for.push(batch);
         }
-        state.count_far(identified);
         self.publish_staged_bytes(state);
         Ok((outcomes, wait_for))
     }

@@ -17,6 +17,7 @@ SCHEMAS = {
     "organization": "OrganizationObject",
     "billable_metric": "BillableMetricObject",
     "tax": "TaxObject",
+    "add_on": "AddOnObject",
     "plan": "PlanObject",
     "webhook_endpoint": "WebhookEndpointObject",
     "customer": "CustomerObjectExtended",

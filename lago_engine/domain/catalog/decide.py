@@ -8,9 +8,11 @@ from typing import Final
 
 from lago_engine.domain import commands
 from lago_engine.domain.catalog import (
+    decide_add_ons,
     decide_connections,
     decide_metrics,
     decide_plans,
+    decide_pricing_units,
     decide_taxes,
     decide_usage_errors,
     decide_webhooks,
@@ -34,6 +36,11 @@ _DECISIONS: Final[Mapping[type[commands.OrganizationCommand], Callable[..., list
     commands.CreateTax: decide_taxes.create_tax,
     commands.UpdateTax: decide_taxes.update_tax,
     commands.DeleteTax: decide_taxes.delete_tax,
+    commands.CreateAddOn: decide_add_ons.create_add_on,
+    commands.UpdateAddOn: decide_add_ons.update_add_on,
+    commands.DeleteAddOn: decide_add_ons.delete_add_on,
+    commands.CreatePricingUnit: decide_pricing_units.create_pricing_unit,
+    commands.UpdatePricingUnit: decide_pricing_units.update_pricing_unit,
     commands.CreatePlan: decide_plans.create_plan,
     commands.UpdatePlan: decide_plans.update_plan,
     commands.DeletePlan: decide_plans.delete_plan,

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from lago_engine.domain.catalog.entities import Plan, Tax
+from lago_engine.domain.catalog.entities import AddOn, Charge, Plan, Tax
 from lago_engine.domain.catalog.references import NewIds
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CreateTax, DeleteTax, UpdateTax
 from lago_engine.domain.events import (
+    AddOnUpdated,
     DomainEvent,
     PlanUpdated,
     TaxCreated,
@@ -23,6 +24,8 @@ from lago_engine.domain.events import (
 )
 from lago_engine.domain.validation import ALREADY_EXISTS, MANDATORY, Checker, Reader
 from lago_engine.errors import NotFound
+
+T = TypeVar("T", Plan, Charge, AddOn)
 
 _FIELDS: Final[Mapping[str, Reader]] = {
     "name": Checker.mandatory_text,
@@ -50,8 +53,13 @@ def delete_tax(state: OrganizationState, command: DeleteTax, *, now: datetime) -
     """Deletes the tax and, before it, its assignments: each plan that had it gets a new version."""
     tax = _live_tax(state, command.code)
     plans = [plan for _, plan in sorted(state.plans.items()) if _has_tax(plan, tax.id)]
+    add_ons = [each for _, each in sorted(state.add_ons.items()) if tax.id in each.tax_ids]
     return [
         *(PlanUpdated(plan=_without_tax(plan, tax.id), previous_code=plan.code) for plan in plans),
+        *(
+            AddOnUpdated(add_on=_untaxed(add_on, tax.id), previous_code=add_on.code)
+            for add_on in add_ons
+        ),
         TaxDeleted(tax=tax),
     ]
 
@@ -83,12 +91,12 @@ def _has_tax(plan: Plan, tax_id: UUID) -> bool:
 
 
 def _without_tax(plan: Plan, tax_id: UUID) -> Plan:
-    def others(tax_ids: tuple[UUID, ...]) -> tuple[UUID, ...]:
-        return tuple(other for other in tax_ids if other != tax_id)
-
-    charges = tuple(
-        msgspec.structs.replace(charge, tax_ids=others(charge.tax_ids)) for charge in plan.charges
-    )
+    charges = tuple(_untaxed(charge, tax_id) for charge in plan.charges)
     return msgspec.structs.replace(
-        plan, version=plan.version + 1, tax_ids=others(plan.tax_ids), charges=charges
+        _untaxed(plan, tax_id), version=plan.version + 1, charges=charges
     )
+
+
+def _untaxed(item: T, tax_id: UUID) -> T:
+    tax_ids = tuple(other for other in item.tax_ids if other != tax_id)
+    return msgspec.structs.replace(item, tax_ids=tax_ids)

@@ -127,6 +127,34 @@ class Tax(Entity, frozen=True):
     applied_to_organization: bool = False
 
 
+class AddOn(Entity, frozen=True):
+    """Something sold by the piece, on one-off invoices and as a fixed charge of plans (invoices.md §17).
+
+    amount_cents: its price unless a sale says otherwise; above 0.
+    """
+
+    id: UUID
+    code: str
+    name: str
+    amount_cents: int
+    amount_currency: str
+    created_at: datetime
+    invoice_display_name: str | None = None
+    description: str | None = None
+    tax_ids: tuple[UUID, ...] = ()
+
+
+class PricingUnit(Entity, frozen=True):
+    """A unit that charges may be priced in instead of money, such as credits (charges.md §10)."""
+
+    id: UUID
+    code: str
+    name: str
+    short_name: str
+    created_at: datetime
+    description: str | None = None
+
+
 class ChargeFilter(Entity, frozen=True):
     """Prices for the events of a charge whose properties have certain values (charges.md §7).
 

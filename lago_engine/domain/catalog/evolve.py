@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from functools import singledispatch
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,6 +14,8 @@ from lago_engine.domain import events as facts
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.events import DomainEvent
+
+_HOUR = timedelta(hours=1)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,7 +64,7 @@ def _(event: facts.ApiKeyCreated, state: OrganizationState) -> OrganizationState
 @_evolve.register
 def _(event: facts.ClockSet, state: OrganizationState) -> OrganizationState:
     reported = state.usage_errors_hour
-    if event.now is not None and reported is not None and event.now <= reported:
+    if event.now is not None and reported is not None and event.now < reported + _HOUR:
         reported = None  # A clock that goes back lives its hours again.
     return _changed(state, clock=event.now, usage_errors_hour=reported)
 
@@ -152,6 +155,48 @@ def _(event: facts.TaxUpdated, state: OrganizationState) -> OrganizationState:
 @_evolve.register
 def _(event: facts.TaxDeleted, state: OrganizationState) -> OrganizationState:
     return _changed(state, taxes=_without(state.taxes, event.tax.code))
+
+
+@_evolve.register
+def _(event: facts.AddOnCreated, state: OrganizationState) -> OrganizationState:
+    add_on = event.add_on
+    return _changed(
+        state,
+        add_ons=_with(state.add_ons, add_on.code, add_on),
+        add_ons_by_id=_with(state.add_ons_by_id, add_on.id, add_on),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register
+def _(event: facts.AddOnUpdated, state: OrganizationState) -> OrganizationState:
+    add_on = event.add_on
+    return _changed(
+        state,
+        add_ons=_renamed(state.add_ons, event.previous_code, add_on.code, add_on),
+        add_ons_by_id=_with(state.add_ons_by_id, add_on.id, add_on),
+    )
+
+
+@_evolve.register
+def _(event: facts.AddOnDeleted, state: OrganizationState) -> OrganizationState:
+    return _changed(state, add_ons=_without(state.add_ons, event.add_on.code))
+
+
+@_evolve.register
+def _(event: facts.PricingUnitCreated, state: OrganizationState) -> OrganizationState:
+    unit = event.pricing_unit
+    return _changed(
+        state,
+        pricing_units=_with(state.pricing_units, unit.code, unit),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register
+def _(event: facts.PricingUnitUpdated, state: OrganizationState) -> OrganizationState:
+    unit = event.pricing_unit
+    return _changed(state, pricing_units=_with(state.pricing_units, unit.code, unit))
 
 
 @_evolve.register

@@ -9,11 +9,13 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.domain.catalog.entities import (
+    AddOn,
     ApiKey,
     BillableMetric,
     Organization,
     PaymentConnection,
     Plan,
+    PricingUnit,
     Tax,
     WebhookEndpoint,
 )
@@ -22,7 +24,7 @@ from lago_engine.domain.catalog.entities import (
 class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     """Settings and catalog of one organization.
 
-    metrics, taxes, plans: live items by code. `*_by_id`: every item ever, at its latest version.
+    metrics, taxes, add_ons, pricing_units, plans: live items by code. `*_by_id`: every item ever, at its latest version.
     plan_versions: (plan id, version) → plan, every version that was ever in force.
     clock: the virtual instant of a test organization, None while it runs at real time.
     usage_errors_hour: the last hour whose usage errors were reported.
@@ -34,6 +36,9 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     metrics_by_id: Mapping[UUID, BillableMetric] = {}
     taxes: Mapping[str, Tax] = {}
     taxes_by_id: Mapping[UUID, Tax] = {}
+    add_ons: Mapping[str, AddOn] = {}
+    add_ons_by_id: Mapping[UUID, AddOn] = {}
+    pricing_units: Mapping[str, PricingUnit] = {}
     plans: Mapping[str, Plan] = {}
     plans_by_id: Mapping[UUID, Plan] = {}
     plan_versions: Mapping[tuple[UUID, int], Plan] = {}

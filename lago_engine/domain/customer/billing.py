@@ -22,6 +22,7 @@ from lago_engine.domain.customer.settings import (
     finalizes_zero_invoices,
     issuing_settings,
     period_subject,
+    plan_of,
     timezone_of,
 )
 from lago_engine.domain.customer.state import Subscription
@@ -43,11 +44,10 @@ def bill(
     reason: InvoicingReason,
 ) -> None:
     """Bill the subscriptions at `at`: one invoice per group that may share one (billing_periods.md §14)."""
-    catalog = decision.organization.plans_by_id
 
     def group(subscription: Subscription) -> tuple[str, str, str]:
         alone = "" if subscription.consolidate_invoice else subscription.id.hex
-        currency = catalog[subscription.plan_id].amount_currency
+        currency = plan_of(subscription, decision.organization).amount_currency
         return currency, subscription.purchase_order_number or "", alone
 
     for _, members in groupby(sorted(subscriptions, key=group), key=group):
@@ -66,7 +66,7 @@ def bill_together(
     settings = issuing_settings(profile, organization.organization)
     items = []
     for subscription in subscriptions:
-        plan = organization.plans_by_id[subscription.plan_id]
+        plan = plan_of(subscription, organization)
         link = make_link(subscription, plan, profile, organization, at=at, reason=reason)
         items.append((subscription, plan, link))
     given = InvoiceInput(

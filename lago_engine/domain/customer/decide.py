@@ -20,7 +20,8 @@ from lago_engine.domain.customer.payments import (
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.state import CustomerState
-from lago_engine.domain.customer.subscriptions import create_subscription, terminate_on_request
+from lago_engine.domain.customer.subscriptions import create_subscription
+from lago_engine.domain.customer.termination import terminate_on_request
 from lago_engine.domain.invoicing.model import Invoice
 from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotAllowed, NotFound

@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.billing import bill, finalize_draft
 from lago_engine.domain.customer.decision import Decision
-from lago_engine.domain.customer.settings import period_subject, timezone_of
+from lago_engine.domain.customer.settings import plan_of, subject_of, timezone_of
 from lago_engine.domain.customer.state import CustomerState
-from lago_engine.domain.customer.subscriptions import activated, bill_start, terminate
+from lago_engine.domain.customer.termination import terminate
 from lago_engine.domain.customer.windows import billing_instant
+from lago_engine.domain.periods import is_billing_day
 from lago_engine.domain.timezones import local_date, start_of_day, zone
 
 Task = Literal["activations", "terminations", "billing", "finalization", "payment_overdue"]
@@ -47,9 +49,7 @@ def due_items(state: CustomerState, organization: OrganizationState) -> Iterator
             if subscription.ending_at is not None:
                 day = local_date(subscription.ending_at, tz)
                 yield Due(start_of_day(day, tz), "terminations", subscription.id)
-            plan = organization.plans_by_id[subscription.plan_id]
-            owner = organization.organization
-            subject = period_subject(subscription, plan, state.profile, owner)
+            subject = subject_of(subscription, state.profile, organization)
             at = billing_instant(subject, subscription)
             if at is not None:
                 yield Due(at, "billing", subscription.id)
@@ -96,18 +96,15 @@ def run_tasks(decision: Decision, tasks: tuple[str, ...], now: datetime) -> None
             if d.task == task and d.at <= now
         ]
         if task == "billing":
-            due = [d for d in due if _is_billing_day(decision, d.subject, now)]
+            due = [d for d in due if _bills_today(decision, d.subject, now)]
         if due:
             _do(decision, due[0].task, [d.subject for d in due], at=now)
 
 
-def _is_billing_day(decision: Decision, subscription_id: UUID, now: datetime) -> bool:
+def _bills_today(decision: Decision, subscription_id: UUID, now: datetime) -> bool:
     subscription = decision.state.subscriptions[subscription_id]
-    plan = decision.organization.plans_by_id[subscription.plan_id]
-    owner = decision.organization.organization
-    subject = period_subject(subscription, plan, decision.state.profile, owner)
-    day = subject.local_date(now)
-    return subject.billing_grid.start(day) == day
+    subject = subject_of(subscription, decision.state.profile, decision.organization)
+    return is_billing_day(subject, now)
 
 
 def _do(decision: Decision, task: Task, subjects: list[UUID], *, at: datetime) -> None:
@@ -129,7 +126,7 @@ def _do(decision: Decision, task: Task, subjects: list[UUID], *, at: datetime) -
 def _activate(decision: Decision, subscription_id: UUID, *, at: datetime) -> None:
     """Start a pending subscription at its `subscription_at` (billing_periods.md §17 item 11)."""
     pending = decision.state.subscriptions[subscription_id]
-    plan = decision.organization.plans_by_id[pending.plan_id]
+    plan = plan_of(pending, decision.organization)
     active = activated(decision, pending, plan, started_at=pending.subscription_at, now=at)
     profile = decision.state.profile
     if profile.currency is None:

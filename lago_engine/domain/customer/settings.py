@@ -48,6 +48,19 @@ def fee_taxes(
     return state.organization_taxes()
 
 
+def plan_of(subscription: Subscription, organization: OrganizationState) -> Plan:
+    """The plan that prices the subscription now."""
+    return organization.plans_by_id[subscription.plan_id]
+
+
+def subject_of(
+    subscription: Subscription, profile: CustomerProfile, organization: OrganizationState
+) -> PeriodSubject:
+    """The subscription on its plan of now, as the period arithmetic sees it."""
+    plan = plan_of(subscription, organization)
+    return period_subject(subscription, plan, profile, organization.organization)
+
+
 def period_subject(
     subscription: Subscription, plan: Plan, profile: CustomerProfile, organization: Organization
 ) -> PeriodSubject:

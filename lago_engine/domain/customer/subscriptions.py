@@ -1,4 +1,4 @@
-"""Creating and terminating subscriptions (subscriptions.md §2, §5)."""
+"""Creating subscriptions (subscriptions.md §2)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
-from lago_engine.domain.customer.billing import bill
+from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.profiles import new_profile
-from lago_engine.domain.customer.settings import period_subject, timezone_of
+from lago_engine.domain.customer.settings import timezone_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.instants import parse_instant
-from lago_engine.domain.periods import link_windows, next_billing_at
 from lago_engine.domain.timezones import local_date, zone
 from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotFound, ValidationFailed
@@ -184,96 +183,3 @@ def _billed_ends(decision: Decision, external_id: str) -> list[datetime]:
         and subscription.terminated_at is not None
     ]
     return [*ends, datetime.min.replace(tzinfo=decision.now.tzinfo)]
-
-
-def activated(
-    decision: Decision,
-    subscription: Subscription,
-    plan: Plan,
-    *,
-    started_at: datetime,
-    now: datetime,
-) -> Subscription:
-    """The subscription in force since `started_at`; periods that began before `now` are not billed."""
-    active = replace(subscription, status="active", started_at=started_at, activated_at=started_at)
-    organization = decision.organization.organization
-    subject = period_subject(active, plan, decision.state.profile, organization)
-    first = next_billing_at(subject, max(started_at, now))
-    return replace(active, next_billing_on=None if first is None else subject.local_date(first))
-
-
-def bill_start(decision: Decision, subscription: Subscription, plan: Plan) -> None:
-    """A plan paid in advance bills its first period at once."""
-    if plan.pay_in_advance:
-        assert subscription.started_at is not None
-        bill(decision, [subscription], at=subscription.started_at, reason="subscription_starting")
-
-
-def terminate_on_request(decision: Decision, external_id: str, given: Mapping[str, Any]) -> None:
-    """`DELETE /subscriptions/{external_id}`: cancel the pending one or end the active one now."""
-    check = Checker(given)
-    credit_note = check.choice(
-        "on_termination_credit_note",
-        ("credit", "refund", "offset", "skip"),
-        unknown="invalid_value",
-    )
-    invoice = check.choice("on_termination_invoice", ("generate", "skip"), unknown="invalid_value")
-    check.raise_failures()
-    wanted = "pending" if given.get("status") == "pending" else "active"
-    subscription = next(
-        (
-            s
-            for s in decision.state.subscriptions.values()
-            if s.external_id == external_id and s.status == wanted
-        ),
-        None,
-    )
-    if subscription is None:
-        raise NotFound("subscription")
-    if wanted == "pending":
-        canceled = replace(subscription, status="canceled", canceled_at=decision.now)
-        decision.record(
-            e.SubscriptionCanceled(customer=decision.state.profile, subscription=canceled)
-        )
-        return
-    stored = replace(
-        subscription,
-        on_termination_credit_note=credit_note or subscription.on_termination_credit_note,
-        on_termination_invoice=invoice or subscription.on_termination_invoice,
-    )
-    terminate(decision, stored, at=decision.now)
-
-
-def terminate(decision: Decision, subscription: Subscription, *, at: datetime) -> None:
-    """End an active subscription at `at` with its stored options, and bill what it still owes."""
-    plan = decision.organization.plans_by_id[subscription.plan_id]
-    credit_note = subscription.on_termination_credit_note or "credit"
-    if (
-        plan.pay_in_advance
-        and credit_note != "skip"
-        and _unused_prepaid(decision, subscription, at)
-    ):
-        raise ValidationFailed.of("on_termination_credit_note", "not_supported_yet")
-    terminated = replace(
-        subscription,
-        status="terminated",
-        terminated_at=at,
-        next_billing_on=None,
-        on_termination_credit_note=credit_note if plan.pay_in_advance else None,
-    )
-    decision.record(
-        e.SubscriptionTerminated(customer=decision.state.profile, subscription=terminated), at=at
-    )
-    if terminated.on_termination_invoice == "generate":
-        bill(decision, [terminated], at=at, reason="subscription_terminating")
-
-
-def _unused_prepaid(decision: Decision, subscription: Subscription, at: datetime) -> bool:
-    """Whether days of a billed, paid-in-advance period are left, which a credit note would give back."""
-    plan = decision.organization.plans_by_id[subscription.plan_id]
-    if not subscription.base_fees or plan.amount_cents == 0:
-        return False
-    organization = decision.organization.organization
-    subject = period_subject(subscription, plan, decision.state.profile, organization)
-    running = link_windows(subject, at, mode="current_usage")
-    return subject.local_date(at) < subject.local_date(running.subscription_to)

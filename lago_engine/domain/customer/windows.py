@@ -9,7 +9,7 @@ from uuid import UUID
 from lago_engine.domain.catalog.entities import Organization
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.settings import period_subject, timezone_of
+from lago_engine.domain.customer.settings import subject_of, timezone_of
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.invoicing.model import InvoiceLink
 from lago_engine.domain.periods import (
@@ -71,8 +71,7 @@ def _running(state: CustomerState, organization: OrganizationState) -> Iterator[
     for subscription in state.subscriptions.values():
         if subscription.status != "active":
             continue
-        plan = organization.plans_by_id[subscription.plan_id]
-        subject = period_subject(subscription, plan, state.profile, owner)
+        subject = subject_of(subscription, state.profile, organization)
         for at in _unbilled(subject, subscription):
             windows = running_windows(subject, subscription, state.profile, owner, at)
             if windows.charges_from is not None and windows.charges_to is not None:

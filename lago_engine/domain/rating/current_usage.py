@@ -11,7 +11,7 @@ from uuid import UUID
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.decision import BucketUsage, UsageReader
-from lago_engine.domain.customer.settings import fee_taxes, period_subject
+from lago_engine.domain.customer.settings import fee_taxes, plan_of, subject_of
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.customer.windows import running_windows
 from lago_engine.domain.decimals import precise, round_half_up, to_wire
@@ -38,9 +38,9 @@ def current_usage(
 
     Raises NotFound("charge") when a filter matches nothing.
     """
-    plan = organization.plans_by_id[subscription.plan_id]
+    plan = plan_of(subscription, organization)
     owner = organization.organization
-    subject = period_subject(subscription, plan, state.profile, owner)
+    subject = subject_of(subscription, state.profile, organization)
     at = max(now, subject.start)
     windows = running_windows(subject, subscription, state.profile, owner, at)
     start, end = windows.charges_from, windows.charges_to

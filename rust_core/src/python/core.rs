@@ -4,10 +4,13 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use super::advance::{self, PendingRow};
 use super::charges::{self, ChargeArgument, LevelArgument, UsageRow};
 use super::repetitions::{difference, DifferenceRow, PyComparison};
-use super::{hash_bytes, head_tuple, slices, Hash32, Id16};
+use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
+use crate::advance::Place;
 use crate::chain::Head;
+use crate::charge::Charge;
 use crate::commit::{Fact, Sealed};
 use crate::core::{Answer, Core};
 use crate::error::Result;
@@ -155,9 +158,23 @@ impl PyCore {
         Ok(py.detach(|| self.0.rollback())?)
     }
 
-    fn put_plan(&self, plan_key: Id16, charges: Vec<ChargeArgument>) -> PyResult<()> {
+    #[pyo3(signature = (plan_key, charges, in_advance = Vec::new()))]
+    fn put_plan(
+        &self,
+        plan_key: Id16,
+        charges: Vec<ChargeArgument>,
+        in_advance: Vec<Id16>,
+    ) -> PyResult<()> {
         let plan: Result<Vec<_>> = charges.iter().map(charges::charge).collect();
-        let plan = plan?;
+        let marked = |charge: &Charge| in_advance.iter().any(|id| id.id() == charge.id);
+        let plan = plan?.into_iter().map(|charge| {
+            if marked(&charge) {
+                charge.paid_in_advance()
+            } else {
+                Ok(charge)
+            }
+        });
+        let plan = plan.collect::<Result<_>>()?;
         Ok(self.0.lock()?.registry.put_plan(plan_key.id(), plan)?)
     }
 
@@ -258,6 +275,68 @@ impl PyCore {
         )?;
         let rows = usage.map(|usage| usage.into_iter().map(|usage| charges::row(py, usage)));
         rows.map(Iterator::collect).transpose()
+    }
+
+    fn pending_subscriptions<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let waiting = self.0.lock()?.registry.pending_subscriptions(limit);
+        Ok(waiting.into_iter().map(|id| id_bytes(py, id)).collect())
+    }
+
+    #[pyo3(signature = (subscription_id, after, limit))]
+    fn pending_usage<'py>(
+        &self,
+        py: Python<'py>,
+        subscription_id: Id16,
+        after: Option<Place>,
+        limit: usize,
+    ) -> PyResult<Vec<PendingRow<'py>>> {
+        let state = self.0.lock()?;
+        let pending = state.registry.pending(subscription_id.id(), after, limit)?;
+        drop(state);
+        advance::rows(py, pending)
+    }
+
+    fn drop_pending(&self, subscription_id: Id16, until: Place) -> PyResult<()> {
+        let mut state = self.0.lock()?;
+        Ok(state.registry.drop_pending(subscription_id.id(), until)?)
+    }
+
+    fn trace_window(
+        &self,
+        py: Python<'_>,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+        segments: Vec<PyBackedBytes>,
+    ) -> PyResult<()> {
+        let bounds = (from_us, to_us);
+        Ok(py.detach(|| {
+            self.0
+                .trace_window(subscription_id.id(), bounds, &slices(&segments))
+        })?)
+    }
+
+    #[allow(clippy::too_many_arguments)] // The window and the event.
+    fn probe_window<'py>(
+        &self,
+        py: Python<'py>,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+        event: PyBackedBytes,
+        timestamp_us: i64,
+    ) -> PyResult<Option<Vec<PendingRow<'py>>>> {
+        let bounds = (from_us, to_us);
+        let records = self
+            .0
+            .probe_window(subscription_id.id(), bounds, &event, timestamp_us)?;
+        records
+            .map(|records| advance::rows(py, records))
+            .transpose()
     }
 
     fn apply_fact(&self, stream_id: Id16, version: u64, hash: Hash32) -> PyResult<()> {

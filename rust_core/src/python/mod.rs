@@ -1,5 +1,6 @@
 //! The Python face of the core: argument types, errors and the module.
 
+mod advance;
 mod charges;
 mod core;
 mod expression;

@@ -22,7 +22,7 @@ pub struct Refold {
 }
 
 impl Registry {
-    fn window(
+    pub(super) fn window(
         &self,
         subscription: Id,
         bounds: (i64, i64),
