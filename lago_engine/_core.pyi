@@ -16,6 +16,8 @@ __all__ = [
     "EventScan",
     "Expression",
     "Ingest",
+    "LogFold",
+    "Refold",
     "RepetitionCheck",
     "Sealed",
     "USAGE_TOPIC",
@@ -172,6 +174,14 @@ class Core:
         False: the subscription or window changed meanwhile; ask for `needed_segments` and try again.
         A needed segment that is not given raises ValueError.
         """
+    def begin_refold(self, subscription_id: bytes, from_us: int, to_us: int) -> Refold | None:
+        """The same piece by piece; None: the window is not registered."""
+    def finish_refold(self, refold: Refold) -> bool:
+        """Answers as `fold_window`; once per refold."""
+    def log_fold(self, streams: Sequence[bytes] | None = None) -> LogFold:
+        """A fold of the log beside the windows. streams: only their entries are read; None: all."""
+    def streams_of(self, org: bytes, external_subscription_id: str) -> list[bytes]:
+        """Streams that ever stored events of this external subscription id."""
     def close_window(self, subscription_id: bytes, from_us: int, to_us: int) -> None:
         """Forget a window; unknown ones are fine."""
     def read_window(
@@ -265,6 +275,47 @@ class Core:
     def commit_seq(self) -> int: ...
     @property
     def commit_hash(self) -> bytes: ...
+
+@final
+class Refold:
+    """A registered window on its way from the log."""
+
+    @property
+    def needed(self) -> list[int]:
+        """Ascending numbers of the segments that are still to be fed."""
+    def feed(self, segments: Sequence[bytes]) -> None:
+        """In ascending order; segments that are not needed are ignored."""
+
+@final
+class LogFold:
+    """Totals of stored usage under any plan; several selections of events in one pass."""
+
+    def plan(self, charges: Sequence[_ChargeSpec]) -> int:
+        """Number of a plan for `add`."""
+    def add(
+        self,
+        core: Core,
+        org: bytes,
+        external_id: str,
+        from_us: int,
+        to_us: int,
+        plan: int,
+        only: Sequence[tuple[str, Sequence[str]]] = ...,
+    ) -> int:
+        """Number of a selection: the events of one external id in [trunc_ms(from), trunc_ms(to)).
+
+        only: (property, texts); of each property the event must have one of the texts. All selections are added
+        before the first segment is fed (RuntimeError).
+        """
+    def add_streams(self, streams: Sequence[bytes]) -> None:
+        """Entries of these streams are read from now on, too."""
+    def feed(self, segments: Sequence[bytes], parallel: bool = False) -> None:
+        """Fold segments, ascending and newer than those before (ValueError). parallel: on two threads."""
+    @property
+    def fed(self) -> int:
+        """Number of the newest segment that was fed; 0 = none yet."""
+    def read(self, selection: int, period: tuple[int, int] | None = None) -> list[_UsageRow]:
+        """Totals so far, as `Core.read_window` gives them."""
 
 @final
 class Expression:

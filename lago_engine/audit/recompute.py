@@ -29,7 +29,7 @@ def recompute(
     at = invoice.updated_at
     decision = Decision(state, organization, now=at, usage=usage)
     if isinstance(event, e.InvoiceRefreshed):
-        rebuilt, _ = rebuild(decision, state.drafts[invoice.id], at=at)
+        rebuilt = rebuild(decision, state.drafts[invoice.id], at=at)
         return e.InvoiceRefreshed(invoice=rebuilt)
     if invoice.id in state.drafts:
         finalize_draft(decision, state.drafts[invoice.id], at=at)

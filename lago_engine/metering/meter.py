@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
-from lago_engine._core import Core, Ingest, RepetitionCheck, Sealed
+from lago_engine._core import Core, Ingest, Refold, RepetitionCheck, Sealed
+from lago_engine.metering.log_fold import UsageFold
 from lago_engine.metering.registry import (
     BucketUsage,
     CarriedLevel,
@@ -18,10 +19,12 @@ from lago_engine.metering.registry import (
     Place,
     UsageChange,
     Window,
+    charge_argument,
+    usage_of,
 )
 
 if TYPE_CHECKING:
-    from lago_engine._core import _Change, _ChargeSpec, _PendingRow
+    from lago_engine._core import _Change, _PendingRow
 
 
 class MeterStats(NamedTuple):
@@ -108,7 +111,7 @@ class Meter:
         """Register one plan version; it never changes."""
         self._core.put_plan(
             plan_key.bytes,
-            [_charge(charge) for charge in charges],
+            [charge_argument(charge) for charge in charges],
             [charge.charge_id.bytes for charge in charges if charge.pay_in_advance],
         )
 
@@ -147,6 +150,24 @@ class Meter:
             window.subscription_id.bytes, window.from_us, window.to_us, segments
         )
 
+    def begin_refold(self, window: Window) -> Refold | None:
+        """The same piece by piece: feed what is `needed`, then `finish_refold`. None: it is not registered."""
+        return self._core.begin_refold(window.subscription_id.bytes, window.from_us, window.to_us)
+
+    def finish_refold(self, refold: Refold) -> bool:
+        """Complete the window. False: it changed meanwhile; begin again."""
+        return self._core.finish_refold(refold)
+
+    def usage_fold(self, streams: Sequence[UUID] | None = None) -> UsageFold:
+        """A fold of the log beside the windows. streams: no other one is read; None: all are."""
+        ids = None if streams is None else [stream.bytes for stream in streams]
+        return UsageFold(self._core, self._core.log_fold(ids))
+
+    def streams_of(self, organization_id: UUID, external_subscription_id: str) -> list[UUID]:
+        """Streams that ever stored events of this external subscription id."""
+        streams = self._core.streams_of(organization_id.bytes, external_subscription_id)
+        return [UUID(bytes=stream) for stream in streams]
+
     def close_window(self, window: Window) -> None:
         """Forget a window."""
         self._core.close_window(window.subscription_id.bytes, window.from_us, window.to_us)
@@ -169,7 +190,7 @@ class Meter:
             period,
             [_level(carried) for carried in carried_levels],
         )
-        return None if rows is None else [_usage(*row) for row in rows]
+        return None if rows is None else [usage_of(*row) for row in rows]
 
     def pending_subscriptions(self, limit: int) -> list[UUID]:
         """Subscriptions with usage that waits to be billed, at most `limit` of them."""
@@ -283,43 +304,9 @@ class Meter:
         return MeterStats(**self._core.stats())
 
 
-def _charge(charge: MeteredCharge) -> _ChargeSpec:
-    return (
-        charge.charge_id.bytes,
-        charge.metric_code,
-        charge.aggregation_type,
-        charge.field_name,
-        charge.recurring,
-        charge.pricing_group_keys,
-        [
-            (filter_.filter_id.bytes, list(filter_.values.items()), filter_.pricing_group_keys)
-            for filter_ in charge.filters
-        ],
-    )
-
-
 def _level(carried: CarriedLevel) -> tuple[bytes, bytes | None, Sequence[str | None], str]:
     filter_id = None if carried.filter_id is None else carried.filter_id.bytes
     return carried.charge_id.bytes, filter_id, carried.group, format(carried.level, "f")
-
-
-def _usage(
-    charge_id: bytes,
-    filter_id: bytes | None,
-    group: tuple[str | None, ...],
-    units: str,
-    events_count: int,
-    total: str | None,
-) -> BucketUsage:
-    exact = Decimal(units)
-    return BucketUsage(
-        UUID(bytes=charge_id),
-        None if filter_id is None else UUID(bytes=filter_id),
-        group,
-        exact,
-        events_count,
-        exact if total is None else Decimal(total),
-    )
 
 
 def _pending(subscription_id: UUID, row: _PendingRow) -> PendingUsage:

@@ -53,6 +53,8 @@ class UsageErrorReports:
 
     async def catch_up(self, organization_id: UUID, until: datetime, *, actor: str) -> None:
         """Report every hour that ended at least five minutes before `until` and was not looked at yet."""
+        if not self._organizations[organization_id].webhook_endpoints:
+            return
         end_us = _complete_us(until)
         looked_us = await self._looked(organization_id)
         if looked_us is not None and looked_us >= end_us:
@@ -64,16 +66,21 @@ class UsageErrorReports:
 
     async def find(self, organization_id: UUID, until: datetime) -> list[ReportUsageErrors]:
         """A command for each hour with errors that `catch_up` would report; changes nothing."""
-        if not self._organizations[organization_id].webhook_endpoints:
+        organization = self._organizations[organization_id]
+        if not organization.webhook_endpoints:
             return []
-        looked_us, end_us = await self._looked(organization_id), _complete_us(until)
+        from_us = await self._looked(organization_id)
+        if from_us is None:
+            from_us = _first_endpoint_us(organization, until)
         found: list[HourErrors] = await self._read(
-            self._errors, self._organizations[organization_id], looked_us, end_us
+            self._errors, organization, from_us, _complete_us(until)
         )
         return [_command(organization_id, hour) for hour in found]
 
     async def passed(self, organization_id: UUID, until: datetime) -> None:
         """All hours that are complete at `until` have been looked at and reported."""
+        if not self._organizations[organization_id].webhook_endpoints:
+            return
         end_us = _complete_us(until)
         looked_us = await self._looked(organization_id)
         if looked_us is None or looked_us < end_us:
@@ -118,6 +125,12 @@ class UsageErrorReports:
 def _complete_us(until: datetime) -> int:
     """The end of the last hour to be looked at."""
     return micros(until - DELAY) // HOUR_US * HOUR_US
+
+
+def _first_endpoint_us(organization: OrganizationState, until: datetime) -> int | None:
+    """The beginning of the hour in which somebody first listened; None on a virtual clock from before that."""
+    first = min(endpoint.created_at for endpoint in organization.webhook_endpoints.values())
+    return micros(first) // HOUR_US * HOUR_US if first <= until else None
 
 
 def _rule(metric: BillableMetric) -> MetricRule:

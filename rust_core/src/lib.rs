@@ -1,7 +1,7 @@
 //! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
 //!
 //! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
-//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`; what is billed at once goes through `advance`. `recovery`, `snapshot`, `refold`, `verify`,
+//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`; what is billed at once goes through `advance`. `recovery`, `snapshot`, `refold`, `log_fold`, `verify`,
 //! `scan`, `usage_errors` and `repetition` read the log back.
 //! Only `python` knows of Python.
 
@@ -25,6 +25,7 @@ pub mod group;
 pub mod id;
 pub mod json;
 pub mod log;
+pub mod log_fold;
 pub mod org_index;
 pub mod partial;
 pub mod payload;

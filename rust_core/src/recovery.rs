@@ -55,8 +55,13 @@ impl State {
                 event: number,
                 raw: stored.raw,
             };
-            self.registry
-                .fold(key, stream, &code, &stored.sample(&event), &arrival)?;
+            self.registry.fold(
+                key,
+                stream,
+                &code,
+                &stored.sample(event.properties),
+                &arrival,
+            )?;
         }
         Ok(())
     }

@@ -189,7 +189,7 @@ impl UsageErrors {
 impl MetricRule {
     /// (the aggregated property is missing, a filter has an undeclared value)
     fn flaws<'a>(&self, event: &UsageEvent<'a>, stored: &RecordEvent<'a>) -> Result<(bool, bool)> {
-        let values = self.names.read(&stored.sample(event))?;
+        let values = self.names.read(&stored.sample(event.properties))?;
         let value = self.field.and_then(|position| values[position]);
         let missing = match self.needs {
             Needs::Nothing => false,

@@ -84,7 +84,7 @@ def _(command: c.RefreshInvoice, decision: Decision) -> None:
         if command.invoice_id not in decision.state.invoices:
             raise NotFound("invoice")
         return
-    rebuilt, _ = rebuild(decision, draft, at=decision.now)
+    rebuilt = rebuild(decision, draft, at=decision.now)
     decision.record(e.InvoiceRefreshed(invoice=rebuilt))
 
 

@@ -148,6 +148,49 @@ def _(event: e.InvoicePaymentOverdue, state: CustomerState) -> CustomerState:
 
 
 @_evolve.register
+def _(event: e.CouponApplied, state: CustomerState) -> CustomerState:
+    coupon = event.applied_coupon
+    return replace(
+        state,
+        profile=event.customer,
+        applied_coupons=_with(state.applied_coupons, coupon.id, coupon),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register(e.CouponUsed)
+@_evolve.register(e.CouponGivenBack)
+@_evolve.register(e.AppliedCouponTerminated)
+def _(
+    event: e.CouponUsed | e.CouponGivenBack | e.AppliedCouponTerminated, state: CustomerState
+) -> CustomerState:
+    coupon = event.applied_coupon
+    return replace(state, applied_coupons=_with(state.applied_coupons, coupon.id, coupon))
+
+
+@_evolve.register(e.CreditNoteCreated)
+@_evolve.register(e.CreditNoteConsumed)
+@_evolve.register(e.CreditNoteRestored)
+@_evolve.register(e.CreditNoteUpdated)
+@_evolve.register(e.CreditNoteVoided)
+def _(
+    event: e.CreditNoteCreated
+    | e.CreditNoteConsumed
+    | e.CreditNoteRestored
+    | e.CreditNoteUpdated
+    | e.CreditNoteVoided,
+    state: CustomerState,
+) -> CustomerState:
+    note = event.credit_note
+    created = isinstance(event, e.CreditNoteCreated)
+    return replace(
+        state,
+        credit_notes=_with(state.credit_notes, note.id, note),
+        items_count=state.items_count + created,
+    )
+
+
+@_evolve.register
 def _(event: e.PaymentRequested, state: CustomerState) -> CustomerState:
     record = state.invoices[event.payment.invoice_id]
     attempted = replace(record, payment_attempts=record.payment_attempts + 1)

@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
+from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoiceStatus, PaymentStatus
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
@@ -94,7 +96,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
 
     invoices: every invoice that left draft, as a short record. drafts: drafts in full.
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
-    usage_windows in use follow from subscriptions and drafts.
+    usage_windows in use follow from subscriptions and drafts. applied_coupons, credit_notes: all of them, oldest first.
     """
 
     profile: CustomerProfile
@@ -103,6 +105,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     invoices: Mapping[UUID, InvoiceRecord] = {}
     payments: Mapping[UUID, Payment] = {}
     settled_payments: frozenset[UUID] = frozenset()
+    applied_coupons: Mapping[UUID, AppliedCoupon] = {}
+    credit_notes: Mapping[UUID, CreditNote] = {}
     last_sequential_id: int = 0
     items_count: int = 0
 

@@ -6,6 +6,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::advance::{self, PendingRow};
 use super::charges::{self, ChargeArgument, LevelArgument, UsageRow};
+use super::log_fold::{PyLogFold, PyRefold};
 use super::repetitions::{difference, DifferenceRow, PyComparison};
 use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
 use crate::advance::Place;
@@ -14,6 +15,7 @@ use crate::charge::Charge;
 use crate::commit::{Fact, Sealed};
 use crate::core::{Answer, Core};
 use crate::error::Result;
+use crate::log_fold::LogFold;
 use crate::org_index::ALWAYS;
 use crate::reading::{Level, Period};
 use crate::registry::SubscriptionSpec;
@@ -85,7 +87,7 @@ impl PySealed {
 }
 
 #[pyclass(frozen, name = "Core", module = "lago_engine._core")]
-pub(super) struct PyCore(Core);
+pub(super) struct PyCore(pub(super) Core);
 
 #[pymethods]
 #[allow(clippy::needless_pass_by_value)] // Extracted arguments are owned.
@@ -245,6 +247,46 @@ impl PyCore {
             self.0
                 .fold_window(subscription_id.id(), bounds, &slices(&segments))
         })?)
+    }
+
+    fn begin_refold(
+        &self,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+    ) -> PyResult<Option<PyRefold>> {
+        let running = self
+            .0
+            .begin_refold(subscription_id.id(), (from_us, to_us))?;
+        Ok(running.map(PyRefold::new))
+    }
+
+    fn finish_refold(&self, py: Python<'_>, refold: &PyRefold) -> PyResult<bool> {
+        let running = refold.take()?;
+        Ok(py.detach(|| self.0.finish_refold(running))?)
+    }
+
+    /// streams: the fold may skip all others.
+    #[pyo3(signature = (streams = None))]
+    fn log_fold(&self, streams: Option<Vec<Id16>>) -> PyLogFold {
+        let streams = streams.map(|streams| streams.iter().map(Id16::id).collect());
+        PyLogFold::new(LogFold::new(self.0.fingerprinter.clone(), streams))
+    }
+
+    fn streams_of<'py>(
+        &self,
+        py: Python<'py>,
+        org: Id16,
+        external_subscription_id: &str,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let fingerprinter = &self.0.fingerprinter;
+        let key = fingerprinter.external_key(org.id(), external_subscription_id.as_bytes());
+        let streams: Vec<_> = {
+            let state = self.0.lock()?;
+            let streams = state.registry.streams_of(key).iter();
+            streams.map(|&index| state.log.stream_id(index)).collect()
+        };
+        Ok(streams.into_iter().map(|id| id_bytes(py, id)).collect())
     }
 
     fn close_window(&self, subscription_id: Id16, from_us: i64, to_us: i64) -> PyResult<()> {

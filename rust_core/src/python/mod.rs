@@ -4,6 +4,7 @@ mod advance;
 mod charges;
 mod core;
 mod expression;
+mod log_fold;
 mod readers;
 mod repetitions;
 mod usage_errors;
@@ -82,6 +83,8 @@ mod _core {
     use super::core::{PyCore, PyIngest, PySealed};
     #[pymodule_export]
     use super::expression::PyExpression;
+    #[pymodule_export]
+    use super::log_fold::{PyLogFold, PyRefold};
     #[pymodule_export]
     use super::readers::{PyChainVerifier, PyEventScan};
     #[pymodule_export]
