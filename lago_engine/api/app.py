@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from lago_engine.api import (
     add_ons,
+    applied_coupons,
     billable_metrics,
+    coupons,
     customers,
     events,
     fees,
@@ -43,6 +45,8 @@ BASE_PATH = "/api/v1"
 READER_THREADS = 4
 
 RESOURCES = (
+    applied_coupons,
+    coupons,
     add_ons,
     billable_metrics,
     customers,

@@ -156,6 +156,19 @@ class DeletePlan(OrganizationCommand, frozen=True, kw_only=True):
     code: str
 
 
+class CreateCoupon(OrganizationCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateCoupon(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeleteCoupon(OrganizationCommand, frozen=True, kw_only=True):
+    code: str
+
+
 # --- customer ----------------------------------------------------------------------------------
 
 
@@ -171,6 +184,11 @@ class CreateSubscription(CustomerCommand, frozen=True, kw_only=True):
 
     input: Input
     taken_elsewhere: bool = False
+
+
+class UpdateSubscription(CustomerCommand, frozen=True, kw_only=True):
+    subscription_id: UUID
+    input: Input
 
 
 class TerminateSubscription(CustomerCommand, frozen=True, kw_only=True):
@@ -189,6 +207,14 @@ class FinalizeInvoice(CustomerCommand, frozen=True, kw_only=True):
 class VoidInvoice(CustomerCommand, frozen=True, kw_only=True):
     invoice_id: UUID
     input: Input
+
+
+class ApplyCoupon(CustomerCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class TerminateAppliedCoupon(CustomerCommand, frozen=True, kw_only=True):
+    applied_coupon_id: UUID
 
 
 class RecordManualPayment(CustomerCommand, frozen=True, kw_only=True):

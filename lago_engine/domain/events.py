@@ -28,7 +28,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Payment, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
-from lago_engine.domain.invoicing.model import Invoice
+from lago_engine.domain.invoicing.model import Credit, Invoice
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -188,6 +188,20 @@ class SubscriptionStarted(DomainEvent, frozen=True, tag="subscription_started.v1
     subscription: Subscription
 
 
+class SubscriptionUpdated(DomainEvent, frozen=True, tag="subscription_updated.v1"):
+    """Terms of a subscription changed, or a downgrade was scheduled or given up."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
+class SubscriptionTrialEnded(DomainEvent, frozen=True, tag="subscription_trial_ended.v1"):
+    """The base fee of an active subscription is not free any more."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
 class SubscriptionTerminated(DomainEvent, frozen=True, tag="subscription_terminated.v1"):
     customer: CustomerProfile
     subscription: Subscription
@@ -241,11 +255,12 @@ class CouponApplied(DomainEvent, frozen=True, tag="coupon_applied.v1"):
 
 
 class CouponUsed(DomainEvent, frozen=True, tag="coupon_used.v1"):
-    """An applied coupon took `amount_cents` off a finalized invoice; as it is after that."""
+    """An applied coupon took `credit` off a finalized invoice in `currency`; as it is after that."""
 
     applied_coupon: AppliedCoupon
     invoice_id: UUID
-    amount_cents: int
+    credit: Credit
+    currency: str
 
 
 class CouponGivenBack(DomainEvent, frozen=True, tag="coupon_given_back.v1"):

@@ -10,6 +10,7 @@ from lago_engine.domain import commands
 from lago_engine.domain.catalog import (
     decide_add_ons,
     decide_connections,
+    decide_coupons,
     decide_metrics,
     decide_plans,
     decide_pricing_units,
@@ -41,6 +42,9 @@ _DECISIONS: Final[Mapping[type[commands.OrganizationCommand], Callable[..., list
     commands.DeleteAddOn: decide_add_ons.delete_add_on,
     commands.CreatePricingUnit: decide_pricing_units.create_pricing_unit,
     commands.UpdatePricingUnit: decide_pricing_units.update_pricing_unit,
+    commands.CreateCoupon: decide_coupons.create_coupon,
+    commands.UpdateCoupon: decide_coupons.update_coupon,
+    commands.DeleteCoupon: decide_coupons.delete_coupon,
     commands.CreatePlan: decide_plans.create_plan,
     commands.UpdatePlan: decide_plans.update_plan,
     commands.DeletePlan: decide_plans.delete_plan,

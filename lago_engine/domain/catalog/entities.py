@@ -27,7 +27,9 @@ DocumentNumbering = Literal["per_customer", "per_organization"]
 IssuingDateAnchor = Literal["current_period_end", "next_period_start"]
 IssuingDateAdjustment = Literal["keep_anchor", "align_with_finalization_date"]
 SignatureAlgo = Literal["jwt", "hmac"]
+CouponType = Literal["fixed_amount", "percentage"]
 CouponFrequency = Literal["once", "recurring", "forever"]
+CouponExpiration = Literal["no_expiration", "time_limit"]
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -225,9 +227,9 @@ class Coupon(Entity, frozen=True):
     id: UUID
     code: str
     name: str
-    coupon_type: Literal["fixed_amount", "percentage"]
+    coupon_type: CouponType
     frequency: CouponFrequency
-    expiration: Literal["no_expiration", "time_limit"]
+    expiration: CouponExpiration
     created_at: datetime
     description: str | None = None
     amount_cents: int | None = None

@@ -258,8 +258,11 @@ def _(event: facts.CustomerCreated, state: OrganizationState) -> OrganizationSta
     return _changed(state, customers_count=state.customers_count + 1)
 
 
-@_evolve.register
-def _(event: facts.SubscriptionCreated, state: OrganizationState) -> OrganizationState:
+@_evolve.register(facts.SubscriptionCreated)
+@_evolve.register(facts.SubscriptionUpdated)
+def _(
+    event: facts.SubscriptionCreated | facts.SubscriptionUpdated, state: OrganizationState
+) -> OrganizationState:
     plan_id = event.subscription.plan_id
     if plan_id in state.attached_plans:
         return state
