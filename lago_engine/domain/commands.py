@@ -79,6 +79,19 @@ class ConnectPaymentProvider(OrganizationCommand, frozen=True, kw_only=True):
     input: Input
 
 
+class ReportUsageErrors(OrganizationCommand, frozen=True, kw_only=True):
+    """Usage events received in an hour will not be billed as meant: their transaction ids, by what is wrong.
+
+    cut: there are more than the lists hold.
+    """
+
+    hour: datetime
+    invalid_code: tuple[str, ...] = ()
+    missing_aggregation_property: tuple[str, ...] = ()
+    invalid_filter_values: tuple[str, ...] = ()
+    cut: bool = False
+
+
 # --- catalog -----------------------------------------------------------------------------------
 
 

@@ -74,6 +74,19 @@ class PaymentConnectionSet(DomainEvent, frozen=True, tag="payment_connection_set
     connection: PaymentConnection
 
 
+class UsageErrorsFound(DomainEvent, frozen=True, tag="usage_errors_found.v1"):
+    """Usage events received in an hour will not be billed as meant (events.md §5.3).
+
+    hour: its beginning. The lists hold distinct transaction ids; cut: there were more.
+    """
+
+    hour: datetime
+    invalid_code: tuple[str, ...] = ()
+    missing_aggregation_property: tuple[str, ...] = ()
+    invalid_filter_values: tuple[str, ...] = ()
+    cut: bool = False
+
+
 # --- catalog -----------------------------------------------------------------------------------
 
 

@@ -140,6 +140,22 @@ def _customer(customer: CustomerProfile, context: Context) -> Members:
     return without(shown, "taxes", "applicable_invoice_custom_sections", "error_details")
 
 
+# --- usage -------------------------------------------------------------------------------------
+
+
+def _usage_errors_found(event: events.UsageErrorsFound, context: Context) -> Iterator[Notice]:
+    yield Notice(
+        "events.errors",
+        "events_errors",
+        lambda: {
+            "invalid_code": event.invalid_code,
+            "missing_aggregation_property": event.missing_aggregation_property,
+            "missing_group_key": None,
+            "invalid_filter_values": event.invalid_filter_values,
+        },
+    )
+
+
 # --- subscriptions -----------------------------------------------------------------------------
 
 
@@ -291,6 +307,7 @@ def _payment_failure(event: events.PaymentStatusChanged, context: Context) -> No
 
 
 _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice]]]] = {
+    events.UsageErrorsFound: _usage_errors_found,
     events.BillableMetricCreated: _metric_changed,
     events.BillableMetricUpdated: _metric_changed,
     events.BillableMetricDeleted: _metric_deleted,

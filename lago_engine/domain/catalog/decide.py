@@ -17,6 +17,7 @@ from lago_engine.domain.catalog import (
     decide_plans,
     decide_pricing_units,
     decide_taxes,
+    decide_usage_errors,
     decide_webhooks,
 )
 from lago_engine.domain.catalog import decide_organization as organizations
@@ -27,6 +28,7 @@ from lago_engine.errors import NotFound, ValidationFailed
 _DECISIONS: Final[Mapping[type[commands.OrganizationCommand], Callable[..., list[DomainEvent]]]] = {
     commands.UpdateOrganization: organizations.update_organization,
     commands.SetClock: organizations.set_clock,
+    commands.ReportUsageErrors: decide_usage_errors.report_usage_errors,
     commands.CreateWebhookEndpoint: decide_webhooks.create_endpoint,
     commands.UpdateWebhookEndpoint: decide_webhooks.update_endpoint,
     commands.DeleteWebhookEndpoint: decide_webhooks.delete_endpoint,
