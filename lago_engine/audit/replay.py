@@ -11,13 +11,21 @@ from lago_engine.actors.directory import Directory
 from lago_engine.actors.pending import ChangeNotReady, PendingReader
 from lago_engine.actors.streams import CUSTOMER_EVENTS
 from lago_engine.actors.usage import UsageWindows, WindowNotReady
-from lago_engine.audit.recompute import BILLING_EVENTS, BillingEvent, recompute
+from lago_engine.audit.recompute import (
+    BILLING_EVENTS,
+    CREDIT_EVENTS,
+    BillingEvent,
+    CreditEvent,
+    recompute,
+    recompute_credit,
+)
 from lago_engine.domain.catalog.evolve import evolve_organization
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
 from lago_engine.domain.events import DomainEvent, FeeCreated
+from lago_engine.domain.timezones import from_micros
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.projecting.memory import MemoryDocuments, differences
@@ -134,6 +142,8 @@ class _Run:
         if isinstance(event, BILLING_EVENTS):
             assert before is not None
             self._recompute(row, body, envelope, event, before)
+        elif isinstance(event, CREDIT_EVENTS):
+            self._recompute_credit(row, body, envelope, event)
         organization = evolve_organization(before, event)
         self._organizations[envelope.organization_id] = organization
         if isinstance(event, CUSTOMER_EVENTS):
@@ -153,16 +163,31 @@ class _Run:
         state = self._customers[row.stream_id]
         assert state is not None
         decided = self._decide(event, state, organization)
-        again = b"" if decided is None else self._codec.encode(envelope, decided)[1]
         if isinstance(event, FeeCreated):
             self.report.fees += 1
         else:
             self.report.invoices += 1
+        self._compare(row, body, envelope, decided, _named(event))
+
+    def _recompute_credit(
+        self, row: LogRow, body: bytes, envelope: Envelope, event: CreditEvent
+    ) -> None:
+        state = self._customers[row.stream_id]
+        assert state is not None
+        at = from_micros(envelope.occurred_at_us)
+        decided = recompute_credit(event, state, at)
+        self._compare(row, body, envelope, decided, f"invoice {event.invoice_id}")
+
+    def _compare(
+        self, row: LogRow, body: bytes, envelope: Envelope, decided: DomainEvent | None, of: str
+    ) -> None:
+        """Report when what is decided now is not what was stored."""
+        again = b"" if decided is None else self._codec.encode(envelope, decided)[1]
         if again != body:
             self.report.add(
                 Mismatch(
-                    kind="fee" if isinstance(event, FeeCreated) else "invoice",
-                    where=f"{row.topic} of {_named(event)}, log position {row.position}",
+                    kind="fee" if of.startswith("fee") else "invoice",
+                    where=f"{row.topic} of {of}, log position {row.position}",
                     stored=body[1:].decode(),
                     replayed=again[1:].decode() or None,
                 )

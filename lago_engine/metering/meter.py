@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
-from lago_engine._core import Core, Ingest, Sealed
+from lago_engine._core import Core, Ingest, Refold, RepetitionCheck, Sealed
+from lago_engine.metering.log_fold import UsageFold
 from lago_engine.metering.registry import (
     BucketUsage,
     CarriedLevel,
@@ -18,17 +19,21 @@ from lago_engine.metering.registry import (
     Place,
     UsageChange,
     Window,
+    charge_argument,
+    usage_of,
 )
 
 if TYPE_CHECKING:
-    from lago_engine._core import _Change, _ChargeSpec, _PendingRow
+    from lago_engine._core import _Change, _PendingRow
 
 
 class MeterStats(NamedTuple):
     """Figures for metrics and health.
 
-    duplicates: refused since the start of the process. window_bytes: memory of all totals, about; it grows with the
-    number of groups and of distinct values. pending_in_advance: records that wait to be billed.
+    duplicates: refused since the start of the process; so many repetitions_* said the same as their original, something
+    different, or were not compared. far_timestamps: accepted since the start, beyond the year 2200. window_bytes: memory
+    of all totals, about; it grows with the number of groups and of distinct values. pending_in_advance: records that wait
+    to be billed.
     """
 
     events: int
@@ -41,6 +46,18 @@ class MeterStats(NamedTuple):
     subscriptions: int
     streams: int
     pending_in_advance: int
+    repetitions_same: int
+    repetitions_different: int
+    repetitions_not_compared: int
+    far_timestamps: int
+
+
+class Difference(NamedTuple):
+    """A refused repetition that says something else than the event that was accepted under its id."""
+
+    organization_id: UUID
+    external_subscription_id: str
+    transaction_id: str
 
 
 class Meter:
@@ -60,13 +77,21 @@ class Meter:
         meter._core = Core.restore(secret, snapshot, max_batch)
         return meter
 
-    def ingest(self, organization_id: UUID, body: bytes, *, single: bool, now_us: int) -> Ingest:
+    def ingest(
+        self,
+        organization_id: UUID,
+        body: bytes,
+        *,
+        single: bool,
+        now_us: int,
+        partial: bool = False,
+    ) -> Ingest:
         """Take one HTTP body of usage events, all or nothing (events.md §2-§4).
 
-        single: `POST /events`, else `POST /events/batch`. Send the answer once every batch of its `wait_for` is
-        committed; if one rolls back, answer 503 instead.
+        single: `POST /events`, else `POST /events/batch`. partial: of a batch, every event for itself. Send the answer
+        once every batch of its `wait_for` is committed; if one rolls back, answer 503 instead.
         """
-        return self._core.ingest(organization_id.bytes, body, single, now_us)
+        return self._core.ingest(organization_id.bytes, body, single, now_us, partial)
 
     def seal(self, recorded_at_us: int, facts: Iterable[tuple[UUID, str, bytes]] = ()) -> Sealed:
         """Close the open batch and prepare its commit; facts: (stream_id, topic, body) of its other events."""
@@ -86,7 +111,7 @@ class Meter:
         """Register one plan version; it never changes."""
         self._core.put_plan(
             plan_key.bytes,
-            [_charge(charge) for charge in charges],
+            [charge_argument(charge) for charge in charges],
             [charge.charge_id.bytes for charge in charges if charge.pay_in_advance],
         )
 
@@ -125,6 +150,24 @@ class Meter:
             window.subscription_id.bytes, window.from_us, window.to_us, segments
         )
 
+    def begin_refold(self, window: Window) -> Refold | None:
+        """The same piece by piece: feed what is `needed`, then `finish_refold`. None: it is not registered."""
+        return self._core.begin_refold(window.subscription_id.bytes, window.from_us, window.to_us)
+
+    def finish_refold(self, refold: Refold) -> bool:
+        """Complete the window. False: it changed meanwhile; begin again."""
+        return self._core.finish_refold(refold)
+
+    def usage_fold(self, streams: Sequence[UUID] | None = None) -> UsageFold:
+        """A fold of the log beside the windows. streams: no other one is read; None: all are."""
+        ids = None if streams is None else [stream.bytes for stream in streams]
+        return UsageFold(self._core, self._core.log_fold(ids))
+
+    def streams_of(self, organization_id: UUID, external_subscription_id: str) -> list[UUID]:
+        """Streams that ever stored events of this external subscription id."""
+        streams = self._core.streams_of(organization_id.bytes, external_subscription_id)
+        return [UUID(bytes=stream) for stream in streams]
+
     def close_window(self, window: Window) -> None:
         """Forget a window."""
         self._core.close_window(window.subscription_id.bytes, window.from_us, window.to_us)
@@ -147,7 +190,7 @@ class Meter:
             period,
             [_level(carried) for carried in carried_levels],
         )
-        return None if rows is None else [_usage(*row) for row in rows]
+        return None if rows is None else [usage_of(*row) for row in rows]
 
     def pending_subscriptions(self, limit: int) -> list[UUID]:
         """Subscriptions with usage that waits to be billed, at most `limit` of them."""
@@ -208,6 +251,35 @@ class Meter:
         """Ascending numbers of the segments that may hold events of this external subscription id."""
         return self._core.segments_of(organization_id.bytes, external_subscription_id)
 
+    def segments_of_organization(
+        self,
+        organization_id: UUID,
+        *,
+        from_us: int | None = None,
+        to_us: int | None = None,
+        received_from_us: int | None = None,
+        received_to_us: int | None = None,
+    ) -> list[int]:
+        """Ascending numbers of the segments that may hold its events with such timestamps and reception times.
+
+        All bounds are inclusive, None is open.
+        """
+        return self._core.segments_of_org(
+            organization_id.bytes, from_us, to_us, received_from_us, received_to_us
+        )
+
+    def take_repetitions(self) -> RepetitionCheck | None:
+        """Refused repetitions that can be compared with their originals now; None: there are none."""
+        return self._core.take_repetitions()
+
+    def settle_repetitions(self, check: RepetitionCheck | None) -> list[Difference]:
+        """Count what a check found; the differences found since the last call."""
+        found = self._core.settle_repetitions(check)
+        return [
+            Difference(UUID(bytes=organization), external_id, transaction_id)
+            for organization, external_id, transaction_id in found
+        ]
+
     @property
     def segment_count(self) -> int:
         """Committed segments are numbered 1 … this."""
@@ -237,43 +309,9 @@ class Meter:
         return MeterStats(**self._core.stats())
 
 
-def _charge(charge: MeteredCharge) -> _ChargeSpec:
-    return (
-        charge.charge_id.bytes,
-        charge.metric_code,
-        charge.aggregation_type,
-        charge.field_name,
-        charge.recurring,
-        charge.pricing_group_keys,
-        [
-            (filter_.filter_id.bytes, list(filter_.values.items()), filter_.pricing_group_keys)
-            for filter_ in charge.filters
-        ],
-    )
-
-
 def _level(carried: CarriedLevel) -> tuple[bytes, bytes | None, Sequence[str | None], str]:
     filter_id = None if carried.filter_id is None else carried.filter_id.bytes
     return carried.charge_id.bytes, filter_id, carried.group, format(carried.level, "f")
-
-
-def _usage(
-    charge_id: bytes,
-    filter_id: bytes | None,
-    group: tuple[str | None, ...],
-    units: str,
-    events_count: int,
-    total: str | None,
-) -> BucketUsage:
-    exact = Decimal(units)
-    return BucketUsage(
-        UUID(bytes=charge_id),
-        None if filter_id is None else UUID(bytes=filter_id),
-        group,
-        exact,
-        events_count,
-        exact if total is None else Decimal(total),
-    )
 
 
 def _pending(subscription_id: UUID, row: _PendingRow) -> PendingUsage:

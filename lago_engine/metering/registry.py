@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import msgspec
+
+if TYPE_CHECKING:
+    from lago_engine._core import _ChargeSpec
 
 
 class MeteredFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,3 +135,39 @@ class PendingUsage(msgspec.Struct, frozen=True, kw_only=True):
     transaction_id: str
     precise_total_amount_cents: Decimal | None
     change: UsageChange | None
+
+
+def charge_argument(charge: MeteredCharge) -> _ChargeSpec:
+    """A charge as the core takes it."""
+    return (
+        charge.charge_id.bytes,
+        charge.metric_code,
+        charge.aggregation_type,
+        charge.field_name,
+        charge.recurring,
+        charge.pricing_group_keys,
+        [
+            (filter_.filter_id.bytes, list(filter_.values.items()), filter_.pricing_group_keys)
+            for filter_ in charge.filters
+        ],
+    )
+
+
+def usage_of(
+    charge_id: bytes,
+    filter_id: bytes | None,
+    group: tuple[str | None, ...],
+    units: str,
+    events_count: int,
+    total: str | None,
+) -> BucketUsage:
+    """A row of totals as the core gives it."""
+    exact = Decimal(units)
+    return BucketUsage(
+        UUID(bytes=charge_id),
+        None if filter_id is None else UUID(bytes=filter_id),
+        group,
+        exact,
+        events_count,
+        exact if total is None else Decimal(total),
+    )

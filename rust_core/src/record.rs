@@ -41,11 +41,11 @@ impl<'a> RecordEvent<'a> {
         UsageEvent::from_stored(self.raw, self.computed)
     }
 
-    /// What metering sees of it; `event` is what `event()` gave.
-    pub fn sample(&self, event: &UsageEvent<'a>) -> Sample<'a> {
+    /// What metering sees of it; `properties` are those of the event.
+    pub fn sample(&self, properties: &'a [u8]) -> Sample<'a> {
         Sample {
             moment: self.stamp.moment(),
-            properties: event.properties,
+            properties,
             computed: self.computed,
         }
     }
@@ -149,6 +149,12 @@ impl<'a> Record<'a> {
             raw,
             computed,
         })
+    }
+
+    /// First and last reception time; None of a record without events.
+    pub fn received_span(&self) -> Option<(i64, i64)> {
+        let received = || fields(self.received).map(i64::from_le_bytes);
+        received().min().zip(received().max())
     }
 
     /// Events in the order of their acceptance.

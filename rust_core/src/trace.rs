@@ -145,7 +145,10 @@ impl<'a> Tracer<'a> {
                     .map(|text| self.fingerprinter.external_key(record.org, &text.decode()));
                 if key == Some(self.tracing.external_key) {
                     let code = event.code.decode();
-                    let hits = self.tracing.plan.hits(&code, &stored.sample(&event))?;
+                    let hits = self
+                        .tracing
+                        .plan
+                        .hits(&code, &stored.sample(event.properties))?;
                     self.add((segment.number, number), &hits, stored.stamp.moment())?;
                 }
             }

@@ -4,7 +4,10 @@ mod advance;
 mod charges;
 mod core;
 mod expression;
+mod log_fold;
 mod readers;
+mod repetitions;
+mod usage_errors;
 
 use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -81,7 +84,13 @@ mod _core {
     #[pymodule_export]
     use super::expression::PyExpression;
     #[pymodule_export]
+    use super::log_fold::{PyLogFold, PyRefold};
+    #[pymodule_export]
     use super::readers::{PyChainVerifier, PyEventScan};
+    #[pymodule_export]
+    use super::repetitions::PyComparison;
+    #[pymodule_export]
+    use super::usage_errors::PyUsageErrors;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -112,7 +112,7 @@ impl Registry {
         match self.window(subscription, bounds)? {
             Some((known, window)) if window.complete => {
                 let span = known.span_of(window);
-                reading::read(&known.plan, window, span, period, levels).map(Some)
+                reading::read(&known.plan, &window.buckets, span, period, levels).map(Some)
             }
             _ => Ok(None),
         }
