@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -41,12 +41,12 @@ from lago_engine.payments.reactor import PaymentReactor, Request
 from lago_engine.scheduling.scheduler import Scheduler
 from lago_engine.store.documents import Filter, Query
 from lago_engine.store.port import Store
+from lago_engine.store.segments import stored_segments
 
 log = structlog.get_logger(__name__)
 
 REACTOR_CURSOR: Final = "reactor:payments"
 CURSOR_EVERY_S: Final = 1.0
-SEGMENTS_PER_READ: Final = 64
 
 
 class Engine:
@@ -177,8 +177,10 @@ class Engine:
     async def execute(self, command: Command, *, actor: str) -> Sequence[DomainEvent]:
         return await self.partition.execute(command, actor=actor)
 
-    async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
-        return await self.partition.ingest(organization_id, body, single=single)
+    async def ingest(
+        self, organization_id: UUID, body: bytes, *, single: bool, partial: bool = False
+    ) -> IngestAnswer:
+        return await self.partition.ingest(organization_id, body, single=single, partial=partial)
 
     async def settle(self, organization_id: UUID) -> None:
         """Return when everything that earlier commands set off has happened."""
@@ -285,13 +287,13 @@ class Engine:
         """How many stored usage events match, and the page of them as a JSON array."""
         meter = self.partition.meter
         if external_subscription_id is None:
-            numbers = list(range(1, meter.segment_count + 1))
+            numbers = meter.segments_of_organization(organization_id, from_us=from_us, to_us=to_us)
         else:
             numbers = meter.segments_of(organization_id, external_subscription_id)
         search = partial(
             scan_events,
             organization_id,
-            self._segments(numbers),
+            stored_segments(self.store, numbers),
             code=code,
             external_subscription_id=external_subscription_id,
             transaction_id=transaction_id,
@@ -301,11 +303,6 @@ class Engine:
             limit=limit,
         )
         return await self.partition.read(search)
-
-    def _segments(self, numbers: Sequence[int]) -> Iterator[bytes]:
-        """Segments from the store, some at a time, so that a long log does not fill the memory."""
-        for start in range(0, len(numbers), SEGMENTS_PER_READ):
-            yield from self.store.read_segments(numbers[start : start + SEGMENTS_PER_READ])
 
     async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
         """The document of a finalized or voided invoice. Raises NotFound."""

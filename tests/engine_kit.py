@@ -237,10 +237,12 @@ class Shop:
             "properties": properties,
         }
 
-    async def ingest(self, events: Iterable[Mapping[str, Any]]) -> tuple[int, dict[str, Any]]:
-        """Send one batch; (status, answer)."""
+    async def ingest(
+        self, events: Iterable[Mapping[str, Any]], *, partial: bool = False
+    ) -> tuple[int, dict[str, Any]]:
+        """Send one batch; (status, answer). partial: each event for itself."""
         body = msgspec.json.encode({"events": list(events)})
-        answer = await self.engine.ingest(self.id, body, single=False)
+        answer = await self.engine.ingest(self.id, body, single=False, partial=partial)
         return answer.status, _decode(answer.body)
 
     async def use(self, subscription: str, code: str, **fields: Any) -> Shop:

@@ -204,8 +204,10 @@ class Partition:
 
     # --- usage in ------------------------------------------------------------------------------
 
-    async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
-        """Store one body of usage events; returns when the answer may be sent.
+    async def ingest(
+        self, organization_id: UUID, body: bytes, *, single: bool, partial: bool = False
+    ) -> IngestAnswer:
+        """Store one body of usage events; returns when the answer may be sent. partial: of a batch, each event for itself.
 
         Raises UnavailableError: 429 when too much is waiting (decided before parsing), 503 when the commit
         that holds the events, or an original that they repeat, failed.
@@ -215,7 +217,9 @@ class Partition:
             raise UnavailableError("too much usage is waiting", status=429, retry_after_s=1)
         state = self.residents.organizations[organization_id]
         now_us = self.clock.now_us() if state.clock is None else micros(state.clock)
-        answer = self.meter.ingest(organization_id, body, single=single, now_us=now_us)
+        answer = self.meter.ingest(
+            organization_id, body, single=single, now_us=now_us, partial=partial
+        )
         if answer.wait_for and not await self._committed(answer.wait_for):
             raise UnavailableError("the events could not be stored")
         return IngestAnswer(answer.status, answer.body)

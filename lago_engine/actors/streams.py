@@ -35,6 +35,8 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.CustomerUpdated,
     e.SubscriptionCreated,
     e.SubscriptionStarted,
+    e.SubscriptionUpdated,
+    e.SubscriptionTrialEnded,
     e.SubscriptionTerminated,
     e.SubscriptionCanceled,
     e.InvoiceDrafted,

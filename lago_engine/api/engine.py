@@ -51,8 +51,10 @@ class Engine(Protocol):
     ) -> Sequence[DomainEvent]:
         """What the command made happen. At return it is durable and its documents can be read."""
 
-    async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
-        """Store one body of usage events; the answer may be sent at once."""
+    async def ingest(
+        self, organization_id: UUID, body: bytes, *, single: bool, partial: bool = False
+    ) -> IngestAnswer:
+        """Store one body of usage events; the answer may be sent at once. partial: of a batch, each event for itself."""
 
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""

@@ -22,7 +22,14 @@ from lago_engine.projecting.presenting import (
     subscription_ids,
 )
 from lago_engine.projecting.projection import Context
-from lago_engine.projecting.wire import Members, members, read_string, without
+from lago_engine.projecting.wire import (
+    Members,
+    encode,
+    instant,
+    members,
+    read_string,
+    without,
+)
 
 INVOICE_SECTIONS: Final = (
     "customer",
@@ -102,6 +109,8 @@ def _metric_deleted(event: events.BillableMetricDeleted, context: Context) -> It
 def _plan_changed(
     event: events.PlanCreated | events.PlanUpdated, context: Context
 ) -> Iterator[Notice]:
+    if isinstance(event, events.PlanUpdated) and not event.announced:
+        return
     done = "created" if isinstance(event, events.PlanCreated) else "updated"
     code = event.plan.code
     yield Notice(f"plan.{done}", "plan", lambda: _plan(context.require("plan", code)))
@@ -131,6 +140,22 @@ def _customer(customer: CustomerProfile, context: Context) -> Members:
     return without(shown, "taxes", "applicable_invoice_custom_sections", "error_details")
 
 
+# --- usage -------------------------------------------------------------------------------------
+
+
+def _usage_errors_found(event: events.UsageErrorsFound, context: Context) -> Iterator[Notice]:
+    yield Notice(
+        "events.errors",
+        "events_errors",
+        lambda: {
+            "invalid_code": event.invalid_code,
+            "missing_aggregation_property": event.missing_aggregation_property,
+            "missing_group_key": None,
+            "invalid_filter_values": event.invalid_filter_values,
+        },
+    )
+
+
 # --- subscriptions -----------------------------------------------------------------------------
 
 
@@ -147,6 +172,28 @@ def _subscription_started(
                 "entitlements": [],
             },
         )
+
+
+def _subscription_updated(event: events.SubscriptionUpdated, context: Context) -> Iterator[Notice]:
+    """Not while a subscription only waits for another day to start (subscriptions.md §6)."""
+    subscription = event.subscription
+    before = members(_require_before("subscription", str(subscription.id), context))
+    moved = bytes(before["subscription_at"]) != encode(instant(subscription.subscription_at))
+    if subscription.status == "pending" and moved:
+        return
+    yield Notice(
+        "subscription.updated",
+        "subscription",
+        lambda: {**_subscription(event.customer, subscription, context), "entitlements": []},
+    )
+
+
+def _trial_ended(event: events.SubscriptionTrialEnded, context: Context) -> Iterator[Notice]:
+    yield Notice(
+        "subscription.trial_ended",
+        "subscription",
+        lambda: _subscription(event.customer, event.subscription, context),
+    )
 
 
 def _subscription_ended(
@@ -260,6 +307,7 @@ def _payment_failure(event: events.PaymentStatusChanged, context: Context) -> No
 
 
 _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice]]]] = {
+    events.UsageErrorsFound: _usage_errors_found,
     events.BillableMetricCreated: _metric_changed,
     events.BillableMetricUpdated: _metric_changed,
     events.BillableMetricDeleted: _metric_deleted,
@@ -270,6 +318,8 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.CustomerUpdated: _customer_changed,
     events.SubscriptionCreated: _subscription_started,
     events.SubscriptionStarted: _subscription_started,
+    events.SubscriptionUpdated: _subscription_updated,
+    events.SubscriptionTrialEnded: _trial_ended,
     events.SubscriptionTerminated: _subscription_ended,
     events.SubscriptionCanceled: _subscription_ended,
     events.InvoiceDrafted: _invoice_drafted,

@@ -13,15 +13,19 @@ use crate::answer::{self, Refusal, Stamp};
 use crate::chain::{inbox_stream, unattributed_stream, Head};
 use crate::commit::{Fact, Packing, Sealed};
 use crate::computed::Metrics;
-use crate::dedup::Dedup;
+use crate::dedup::{Dedup, Duplicates};
 use crate::error::{CoreError, Result};
 use crate::event::{Context, UsageEvent};
 use crate::fingerprint::Fingerprinter;
 use crate::id::{Id, IdMap};
 use crate::log::Log;
 use crate::registry::Registry;
+use crate::repetition::Repetitions;
 use crate::request;
-use crate::staging::{Accepted, Batch, InCommit, SealedBatch};
+use crate::staging::{Accepted, Batch, Group, InCommit, SealedBatch};
+
+/// 2200-01-01: what lies beyond was meant in milliseconds (events.md §12).
+const FAR_US: i64 = 7_258_118_400_000_000;
 
 /// Answer to one HTTP body.
 pub struct Answer {
@@ -34,7 +38,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn refused(refusal: &Refusal, wait_for: Vec<u64>) -> Self {
+    pub(crate) fn refused(refusal: &Refusal, wait_for: Vec<u64>) -> Self {
         Self {
             status: refusal.status(),
             wait_for,
@@ -52,6 +56,9 @@ pub struct State {
     pub in_commit: InCommit,
     /// Refused repetitions since the start.
     pub duplicates: u64,
+    pub repetitions: Repetitions,
+    /// Accepted events since the start whose timestamp looks like milliseconds.
+    pub far_timestamps: u64,
 }
 
 impl State {
@@ -63,11 +70,24 @@ impl State {
             open: Batch::new(1),
             in_commit: InCommit::Nothing,
             duplicates: 0,
+            repetitions: Repetitions::default(),
+            far_timestamps: 0,
         }
     }
 
     fn staged_bytes(&self) -> usize {
         self.open.bytes() + self.in_commit.bytes()
+    }
+
+    /// Counts repetitions and keeps them for a comparison with their originals.
+    pub(crate) fn refuse(&mut self, org: Id, body: &[Accepted<'_>], duplicates: &Duplicates) {
+        self.duplicates += duplicates.indexes.len() as u64;
+        self.repetitions.note(org, body, duplicates);
+    }
+
+    pub(crate) fn count_far(&mut self, accepted: &[Accepted<'_>]) {
+        let far = |event: &&Accepted<'_>| event.stamp.timestamp_us >= FAR_US;
+        self.far_timestamps += accepted.iter().filter(far).count() as u64;
     }
 }
 
@@ -113,7 +133,11 @@ impl Core {
         self.staged_bytes.load(Ordering::Relaxed)
     }
 
-    fn publish_staged_bytes(&self, state: &State) {
+    pub(crate) fn batch_max(&self) -> usize {
+        self.batch_max
+    }
+
+    pub(crate) fn publish_staged_bytes(&self, state: &State) {
         self.staged_bytes
             .store(state.staged_bytes(), Ordering::Relaxed);
     }
@@ -147,7 +171,12 @@ impl Core {
         })
     }
 
-    fn identify<'a>(&self, org: Id, events: Vec<UsageEvent<'a>>, now_us: i64) -> Vec<Accepted<'a>> {
+    pub(crate) fn identify<'a>(
+        &self,
+        org: Id,
+        events: Vec<UsageEvent<'a>>,
+        now_us: i64,
+    ) -> Vec<Accepted<'a>> {
         let mut last: Option<(&[u8], Id)> = None;
         let mut accepted = Vec::with_capacity(events.len());
         for event in events {
@@ -195,13 +224,14 @@ impl Core {
         let state = &mut *guard;
         let keys = accepted.iter().map(Accepted::dedup_key);
         if let Err(duplicates) = state.dedup.admit(keys, state.open.number) {
-            state.duplicates += duplicates.indexes.len() as u64;
+            state.refuse(org, accepted, &duplicates);
             return Ok(Err((duplicates.indexes, duplicates.wait_for)));
         }
         for event in accepted {
             let stream = route(&state.registry, org, event);
             state.open.stage(event, org, stream)?;
         }
+        state.count_far(accepted);
         self.publish_staged_bytes(state);
         Ok(Ok(state.open.number))
     }
@@ -275,10 +305,11 @@ impl Core {
         Ok(())
     }
 
-    pub fn stats(&self) -> Result<[(&'static str, u64); 10]> {
+    pub fn stats(&self) -> Result<[(&'static str, u64); 14]> {
         let state = self.lock()?;
         let staged_events = state.open.event_count() + state.in_commit.event_count();
         let (windows, window_bytes) = state.registry.window_figures();
+        let repetitions = state.repetitions.figures;
         Ok([
             ("events", state.log.usage_events),
             ("duplicates", state.duplicates),
@@ -289,12 +320,16 @@ impl Core {
             ("window_bytes", window_bytes as u64),
             ("subscriptions", state.registry.subscriptions.len() as u64),
             ("streams", state.log.stream_count() as u64),
+            ("repetitions_same", repetitions.same),
+            ("repetitions_different", repetitions.different),
+            ("repetitions_not_compared", repetitions.not_compared),
+            ("far_timestamps", state.far_timestamps),
             ("pending_in_advance", state.registry.pending_count as u64),
         ])
     }
 }
 
-fn route(registry: &Registry, org: Id, accepted: &Accepted<'_>) -> Id {
+pub(crate) fn route(registry: &Registry, org: Id, accepted: &Accepted<'_>) -> Id {
     let (Some(key), Some(text)) = (
         accepted.external_key,
         accepted.event.external_subscription_id,
@@ -329,6 +364,15 @@ impl State {
         for &(group, head) in &sealed.usage_heads {
             streams[group] = self.log.advance(batch.groups[group].stream, head)?;
             self.log.add_segment(streams[group]);
+            let Group {
+                org,
+                span_us,
+                received_us,
+                ..
+            } = batch.groups[group];
+            self.log
+                .orgs
+                .add(org, self.log.segment_no, span_us, received_us);
         }
         self.dedup.commit(batch.dedup_keys())?;
         let groups = sealed.usage_heads.iter().map(|(group, _)| *group);

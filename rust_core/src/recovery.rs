@@ -97,6 +97,13 @@ impl Core {
             let stream = state.log.advance(entry.stream, entry.head)?;
             state.log.add_segment(stream);
             let record = records.record(entry)?;
+            if let Some(received) = record.received_span() {
+                let timestamps = (entry.min_us, entry.max_us);
+                state
+                    .log
+                    .orgs
+                    .add(record.org, segment.number, timestamps, received);
+            }
             state.apply_record(&self.fingerprinter, stream, &record, first)?;
             first += entry.events;
         }

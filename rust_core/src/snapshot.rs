@@ -1,7 +1,7 @@
 //! Everything committed in one piece, so that a start needs only the tail of the log.
 //!
 //! ```text
-//! magic "LAGOSNP" and format version 3 · CRC-32 of the rest u32
+//! magic "LAGOSNP" and format version 4 · CRC-32 of the rest u32
 //! secret check 16 · log · fingerprints · plans · subscriptions with windows and pending usage · external ids · expressions
 //! ```
 //! Staged usage is not part of it. Taking one holds the lock for about a second per 50 million events.
@@ -22,7 +22,7 @@ use crate::registry::{External, Registry, Subscription, SubscriptionSpec};
 use crate::window::{Ranges, Window};
 use crate::wire::{put_count, put_i64, put_id, put_u32, Reader};
 
-const MAGIC: &[u8; 8] = b"LAGOSNP\x03";
+const MAGIC: &[u8; 8] = b"LAGOSNP\x04";
 const HEADER_BYTES: usize = 12;
 
 impl Core {

@@ -37,38 +37,43 @@ from lago_engine.domain.invoicing.work import InvoiceInput
 from lago_engine.domain.timezones import local_date, zone
 
 Item = tuple[Subscription, Plan, InvoiceLink]
+Billed = tuple[Subscription, InvoicingReason]
+"""A subscription and why it is billed."""
 
 
-def bill(
-    decision: Decision,
-    subscriptions: Sequence[Subscription],
-    *,
-    at: datetime,
-    reason: InvoicingReason,
-) -> None:
+def bill(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
     """Bill the subscriptions at `at`: one invoice per group that may share one (billing_periods.md §14)."""
 
-    def group(subscription: Subscription) -> tuple[str, str, str]:
-        alone = "" if subscription.consolidate_invoice else subscription.id.hex
-        currency = plan_of(subscription, decision.organization).amount_currency
-        return currency, subscription.purchase_order_number or "", alone
+    def group(item: Billed) -> tuple[str, str, str]:
+        alone = "" if item[0].consolidate_invoice else item[0].id.hex
+        return *_shared_terms(decision, item), alone
 
-    for _, members in groupby(sorted(subscriptions, key=group), key=group):
-        bill_together(decision, tuple(members), at=at, reason=reason)
+    for _, members in groupby(sorted(billed, key=group), key=group):
+        bill_together(decision, tuple(members), at=at)
 
 
-def bill_together(
-    decision: Decision,
-    subscriptions: Sequence[Subscription],
-    *,
-    at: datetime,
-    reason: InvoicingReason,
-) -> None:
+def bill_change(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
+    """Bill both sides of a change of plan on one invoice, if currency and order number allow it."""
+
+    def group(item: Billed) -> tuple[str, str]:
+        return _shared_terms(decision, item)
+
+    for _, members in groupby(sorted(billed, key=group), key=group):
+        bill_together(decision, tuple(members), at=at)
+
+
+def _shared_terms(decision: Decision, item: Billed) -> tuple[str, str]:
+    subscription, _ = item
+    currency = plan_of(subscription, decision.organization).amount_currency
+    return currency, subscription.purchase_order_number or ""
+
+
+def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
     """One invoice for subscriptions that may share it: a draft within the grace period, else final."""
     profile, organization = decision.state.profile, decision.organization
     settings = issuing_settings(profile, organization.organization)
     items = []
-    for subscription in subscriptions:
+    for subscription, reason in billed:
         plan = plan_of(subscription, organization)
         link = make_link(subscription, plan, profile, organization, at=at, reason=reason)
         items.append((subscription, plan, link))
@@ -80,7 +85,7 @@ def bill_together(
         currency=items[0][1].amount_currency,
         items=in_line_order(items),
         dates=subscription_dates(
-            local_today(decision, at), settings, periodic=reason == "subscription_periodic"
+            local_today(decision, at), settings, periodic=all(link.recurring for *_, link in items)
         ),
         created_at=at,
     )

@@ -11,6 +11,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
+from lago_engine.domain.customer.coupons import apply_coupon, terminate_applied_coupon
 from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
@@ -20,6 +21,7 @@ from lago_engine.domain.customer.payments import (
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
 from lago_engine.domain.invoicing.model import Invoice
@@ -45,11 +47,11 @@ def decide_customer(
 
 def _missing(command: c.CustomerCommand) -> str:
     """What a command about an unknown customer did not find."""
-    if isinstance(command, c.TerminateSubscription):
+    if isinstance(command, c.TerminateSubscription | c.UpdateSubscription):
         return "subscription"
     if isinstance(command, c.RecordPaymentOutcome):
         return "payment"
-    return "customer" if isinstance(command, c.AdvanceTime) else "invoice"
+    return "customer" if isinstance(command, c.AdvanceTime | c.ApplyCoupon) else "invoice"
 
 
 @singledispatch
@@ -70,6 +72,11 @@ def _(command: c.LinkProviderCustomer, decision: Decision) -> None:
 @_decide.register
 def _(command: c.CreateSubscription, decision: Decision) -> None:
     create_subscription(decision, command.input, taken_elsewhere=command.taken_elsewhere)
+
+
+@_decide.register
+def _(command: c.UpdateSubscription, decision: Decision) -> None:
+    update_subscription(decision, command.subscription_id, command.input)
 
 
 @_decide.register
@@ -110,6 +117,16 @@ def _(command: c.VoidInvoice, decision: Decision) -> None:
     if record.status != "finalized":
         raise NotAllowed("not_voidable")
     decision.record(e.InvoiceVoided(invoice_id=record.id, voided_at=decision.now))
+
+
+@_decide.register
+def _(command: c.ApplyCoupon, decision: Decision) -> None:
+    apply_coupon(decision, command.input)
+
+
+@_decide.register
+def _(command: c.TerminateAppliedCoupon, decision: Decision) -> None:
+    terminate_applied_coupon(decision, command.applied_coupon_id)
 
 
 @_decide.register

@@ -56,10 +56,16 @@ def _(event: e.SubscriptionCreated, state: CustomerState) -> CustomerState:
 
 
 @_evolve.register(e.SubscriptionStarted)
+@_evolve.register(e.SubscriptionUpdated)
+@_evolve.register(e.SubscriptionTrialEnded)
 @_evolve.register(e.SubscriptionTerminated)
 @_evolve.register(e.SubscriptionCanceled)
 def _(
-    event: e.SubscriptionStarted | e.SubscriptionTerminated | e.SubscriptionCanceled,
+    event: e.SubscriptionStarted
+    | e.SubscriptionUpdated
+    | e.SubscriptionTrialEnded
+    | e.SubscriptionTerminated
+    | e.SubscriptionCanceled,
     state: CustomerState,
 ) -> CustomerState:
     return replace(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.decision import UsageReader
-from lago_engine.domain.customer.settings import fee_taxes, period_subject
+from lago_engine.domain.customer.settings import fee_taxes, period_subject, trial_end_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.decimals import precise, quantize_to
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
@@ -54,9 +54,11 @@ def _base_fee(
 ) -> Fee | None:
     """The plan's own price for the link's subscription window (billing_periods.md §8)."""
     subject = period_subject(subscription, plan, given.profile, given.organization.organization)
+    free_until = trial_end_of(subscription, plan)
     due = BaseFeeDueInput(
         subject=subject,
         at=link.timestamp,
+        trial_end=free_until,
         invoice_created_at=given.created_at,
         any_base_fee=link.earlier_base_fee,
     )
@@ -68,6 +70,8 @@ def _base_fee(
             at=link.timestamp,
             window=(link.from_datetime, link.to_datetime),
             amount_cents=plan.amount_cents,
+            trial_end=free_until,
+            predecessor=subscription.replaces.succession if subscription.replaces else None,
         )
     )
     with precise():
