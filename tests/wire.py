@@ -113,6 +113,27 @@ DEVIATIONS = (
         {"type": ["string", "null"]},
         "providers are plugins; a customer may have none",
     ),
+    Deviation(
+        "CustomerProjectedChargeUsageObject",
+        None,
+        {
+            "type": "object",
+            "required": [
+                *("units", "projected_units", "events_count", "amount_cents"),
+                *("projected_amount_cents", "amount_currency", "charge", "billable_metric"),
+                *("filters", "grouped_usage"),
+            ],
+            "properties": {
+                "units": {"type": "string"},
+                "projected_units": {"type": "string"},
+                "amount_cents": {"type": "integer"},
+                "projected_amount_cents": {"type": "integer"},
+                "charge": {"type": "object", "required": ["lago_id", "charge_model"]},
+            },
+            "not": {"required": ["groups"]},
+        },
+        "metrics.md §11.3: the document requires a member `groups` that it describes nowhere",
+    ),
     *(
         Deviation("InvoicePaymentFailureObject", member, NULL, "null where it does not apply")
         for member in ("provider_customer_id", "payment_provider_code")

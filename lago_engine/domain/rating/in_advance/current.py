@@ -1,0 +1,41 @@
+"""Current usage of charges that are paid in advance: what is billed, and what is in use (metrics.md §10.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Final
+
+from msgspec.structs import replace
+
+from lago_engine.domain.catalog.entities import BillableMetric, Charge
+from lago_engine.domain.customer.decision import BucketUsage
+from lago_engine.domain.decimals import CONTEXT
+from lago_engine.domain.rating.buckets import RatedBucket, bucket_id, rate_buckets
+from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED
+from lago_engine.domain.rating.usage_question import AskedUsage
+
+_ZERO: Final = Decimal(0)
+
+
+def billed_buckets(
+    asked: AskedUsage, charge: Charge, metric: BillableMetric, usage: Sequence[BucketUsage]
+) -> Iterator[RatedBucket]:
+    """The amount of what is billed, never falling in a period, beside the units in use; units are not rounded.
+
+    Where nothing was used nothing was billed, no flat amount either.
+    """
+    state = asked.state.billed_usage.get(asked.subscription.id)
+    unrounded = replace(metric, rounding_function=None)
+    for bucket in usage:
+        name = bucket_id(charge.id, bucket.filter_id, bucket.group, asked.start)
+        counter = state.counters.get(name, NOTHING_BILLED) if state else NOTHING_BILLED
+        billed = max(CONTEXT.add(bucket.units, counter.unused), _ZERO)
+        [priced] = rate_buckets(
+            charge, unrounded, [replace(bucket, units=billed)], asked.plan.amount_currency
+        )
+        level = max(bucket.units, _ZERO)
+        rated = replace(priced.rated, units=level)
+        if not billed:
+            rated = replace(rated, amount_cents=0, precise_amount_cents=_ZERO, amount_details={})
+        yield replace(priced, rated=rated, total_aggregated_units=level)
