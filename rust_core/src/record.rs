@@ -151,6 +151,16 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// Fingerprints of the events that can be repeated.
+    pub fn dedup_keys(&self) -> impl Iterator<Item = Id> + use<'a> {
+        let fingerprints = if self.attributed {
+            self.fingerprints
+        } else {
+            &[]
+        };
+        fields(fingerprints).map(Id::from_be_bytes)
+    }
+
     /// Events in the order of their acceptance.
     pub fn events(&self) -> impl Iterator<Item = RecordEvent<'a>> + use<'a> {
         let (mut raw, mut computed) = (self.raw, self.computed);
