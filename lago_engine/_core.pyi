@@ -17,6 +17,8 @@ __all__ = [
     "EventScan",
     "Expression",
     "Ingest",
+    "LogFold",
+    "Refold",
     "Sealed",
     "USAGE_TOPIC",
 ]
@@ -31,6 +33,15 @@ _FilterSpec: TypeAlias = tuple[bytes, Sequence[tuple[str, Sequence[str]]], Seque
 _ChargeSpec: TypeAlias = tuple[bytes, str, str, str | None, bool, Sequence[str], Sequence[_FilterSpec]]
 # (charge_id, filter_id, group, units, events_count, total_aggregated_units if it is not the units)
 _UsageRow: TypeAlias = tuple[bytes, bytes | None, tuple[str | None, ...], str, int, str | None]
+
+# (segment, event in the segment, charge of the event)
+_Place: TypeAlias = tuple[int, int, int]
+# (from_us, to_us, delta, units, events_count)
+_Change: TypeAlias = tuple[int, int, str, str, int]
+# (place, charge_id, filter_id, group, timestamp_us, transaction_id, precise_total_amount_cents, change)
+_PendingRow: TypeAlias = tuple[
+    _Place, bytes, bytes | None, tuple[str | None, ...], int, str, str | None, _Change | None
+]
 
 @final
 class Ingest:
@@ -129,8 +140,13 @@ class Core:
         """The sealed batch was not stored: it leaves no trace."""
 
     # Registry, fed by the events of plans and subscriptions.
-    def put_plan(self, plan_key: bytes, charges: Sequence[_ChargeSpec]) -> None:
-        """Register one plan version; immutable.
+    def put_plan(
+        self,
+        plan_key: bytes,
+        charges: Sequence[_ChargeSpec],
+        in_advance: Sequence[bytes] = ...,
+    ) -> None:
+        """Register one plan version; immutable. in_advance: ids of the charges whose events wait to be billed at once.
 
         aggregation_type: count_agg, or sum_agg, max_agg, latest_agg, unique_count_agg, weighted_sum_agg, which need a
         field_name; recurring: sum, unique count and weighted sum only. A filter has at least one key, and values for
@@ -173,6 +189,14 @@ class Core:
         False: the subscription or window changed meanwhile; ask for `needed_segments` and try again.
         A needed segment that is not given raises ValueError.
         """
+    def begin_refold(self, subscription_id: bytes, from_us: int, to_us: int) -> Refold | None:
+        """The same piece by piece; None: the window is not registered."""
+    def finish_refold(self, refold: Refold) -> bool:
+        """Answers as `fold_window`; once per refold."""
+    def log_fold(self, streams: Sequence[bytes] | None = None) -> LogFold:
+        """A fold of the log beside the windows. streams: only their entries are read; None: all."""
+    def streams_of(self, org: bytes, external_subscription_id: str) -> list[bytes]:
+        """Streams that ever stored events of this external subscription id."""
     def close_window(self, subscription_id: bytes, from_us: int, to_us: int) -> None:
         """Forget a window; unknown ones are fine."""
     def read_window(
@@ -191,6 +215,30 @@ class Core:
         levels: (charge_id, filter_id, group, level at the beginning) of recurring weighted sums; where none is given
         it is the sum of all earlier values.
         """
+
+    # Charges that are paid in advance.
+    def pending_subscriptions(self, limit: int) -> list[bytes]:
+        """Subscriptions with usage that waits to be billed, at most `limit` of them."""
+    def pending_usage(
+        self, subscription_id: bytes, after: _Place | None, limit: int
+    ) -> list[_PendingRow]:
+        """The first `limit` records after a place, in the order in which they must be billed: that of the log.
+
+        change: None when no complete window held the event as it was committed; see `trace_window`.
+        """
+    def drop_pending(self, subscription_id: bytes, until: _Place) -> None:
+        """Everything up to and including a place is billed."""
+    def trace_window(
+        self, subscription_id: bytes, from_us: int, to_us: int, segments: Sequence[bytes]
+    ) -> None:
+        """Find in the log what the pending events of a window changed in it; the window need not be registered.
+
+        Needs `needed_segments`; one that is missing raises ValueError. A record whose charge counts the event no more is dropped.
+        """
+    def probe_window(
+        self, subscription_id: bytes, from_us: int, to_us: int, event: bytes, timestamp_us: int
+    ) -> list[_PendingRow] | None:
+        """What an event (a JSON object as sent) would change, per charge that bills it; None: the window is not complete."""
 
     # Recovery: feed the log in order.
     def apply_fact(self, stream_id: bytes, version: int, hash: bytes) -> None: ...
@@ -224,7 +272,7 @@ class Core:
     def all_segments(self) -> int:
         """How many segments are committed; their numbers are 1 … this."""
     def stats(self) -> dict[str, int]:
-        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, fingerprints_in_memory, fingerprint_runs, fingerprint_bytes (about), windows, window_bytes (about), subscriptions, streams."""
+        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, fingerprints_in_memory, fingerprint_runs, fingerprint_bytes (about), windows, window_bytes (about), subscriptions, streams, pending_in_advance."""
     @property
     def staged_bytes(self) -> int:
         """Bytes of usage waiting for their commit, the sealed batch included; for back-pressure."""
@@ -235,6 +283,47 @@ class Core:
     def commit_seq(self) -> int: ...
     @property
     def commit_hash(self) -> bytes: ...
+
+@final
+class Refold:
+    """A registered window on its way from the log."""
+
+    @property
+    def needed(self) -> list[int]:
+        """Ascending numbers of the segments that are still to be fed."""
+    def feed(self, segments: Sequence[bytes]) -> None:
+        """In ascending order; segments that are not needed are ignored."""
+
+@final
+class LogFold:
+    """Totals of stored usage under any plan; several selections of events in one pass."""
+
+    def plan(self, charges: Sequence[_ChargeSpec]) -> int:
+        """Number of a plan for `add`."""
+    def add(
+        self,
+        core: Core,
+        org: bytes,
+        external_id: str,
+        from_us: int,
+        to_us: int,
+        plan: int,
+        only: Sequence[tuple[str, Sequence[str]]] = ...,
+    ) -> int:
+        """Number of a selection: the events of one external id in [trunc_ms(from), trunc_ms(to)).
+
+        only: (property, texts); of each property the event must have one of the texts. All selections are added
+        before the first segment is fed (RuntimeError).
+        """
+    def add_streams(self, streams: Sequence[bytes]) -> None:
+        """Entries of these streams are read from now on, too."""
+    def feed(self, segments: Sequence[bytes], parallel: bool = False) -> None:
+        """Fold segments, ascending and newer than those before (ValueError). parallel: on two threads."""
+    @property
+    def fed(self) -> int:
+        """Number of the newest segment that was fed; 0 = none yet."""
+    def read(self, selection: int, period: tuple[int, int] | None = None) -> list[_UsageRow]:
+        """Totals so far, as `Core.read_window` gives them."""
 
 @final
 class Expression:

@@ -30,7 +30,7 @@ from lago_engine.domain.customer.profile import (
     CustomerMetadata,
     CustomerProfile,
 )
-from lago_engine.domain.customer.state import Payment, Subscription
+from lago_engine.domain.customer.state import Payment, PlanChange, Subscription
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice, InvoiceLink
 from lago_engine.domain.timezones import micros
@@ -511,6 +511,24 @@ PAYING: tuple[DomainEvent, ...] = (
     ),
 )
 
+CHANGING: tuple[DomainEvent, ...] = (
+    events.SubscriptionTrialEnded(
+        customer=CUSTOMER,
+        subscription=replace(SUBSCRIPTION, trial_ended_at=BILLED_AT + timedelta(days=30)),
+    ),
+    events.SubscriptionUpdated(
+        customer=CUSTOMER,
+        subscription=replace(
+            SUBSCRIPTION,
+            replaced_by=PlanChange(
+                subscription_id=RECONSIDERED.id,
+                plan_id=SUBSCRIPTION.plan_id,
+                succession="downgrade",
+            ),
+        ),
+    ),
+)
+
 LEAVING: tuple[DomainEvent, ...] = (
     events.CustomerUpdated(customer=replace(CUSTOMER, timezone="America/New_York")),
     events.SubscriptionTerminated(
@@ -526,7 +544,7 @@ LEAVING: tuple[DomainEvent, ...] = (
     events.WebhookEndpointDeleted(endpoint=CHOOSY_ENDPOINT),
 )
 
-HISTORY = (*CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *LEAVING)
+HISTORY = (*CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *LEAVING)
 
 
 def envelope(number: int) -> Envelope:

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 DECIDING_S: Final = 0.01
 """After so long deciding, what is decided is committed first: usage waits for that commit."""
 
-CLOSING = (AdvanceTime, FinalizeInvoice, TerminateSubscription)
+CLOSING = (AdvanceTime, CreateSubscription, FinalizeInvoice, TerminateSubscription)
 """Commands after which usage of a window comes too late to be billed."""
 
 

@@ -14,6 +14,8 @@ def stream_of(event: e.DomainEvent, owner_id: UUID) -> UUID:
             return event.metric.id
         case e.TaxCreated() | e.TaxUpdated() | e.TaxDeleted():
             return event.tax.id
+        case e.CouponCreated() | e.CouponUpdated() | e.CouponDeleted():
+            return event.coupon.id
         case e.AddOnCreated() | e.AddOnUpdated() | e.AddOnDeleted():
             return event.add_on.id
         case e.PricingUnitCreated() | e.PricingUnitUpdated():
@@ -33,6 +35,8 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.CustomerUpdated,
     e.SubscriptionCreated,
     e.SubscriptionStarted,
+    e.SubscriptionUpdated,
+    e.SubscriptionTrialEnded,
     e.SubscriptionTerminated,
     e.SubscriptionCanceled,
     e.InvoiceDrafted,
@@ -41,6 +45,15 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.InvoiceClosed,
     e.InvoiceVoided,
     e.InvoicePaymentOverdue,
+    e.CouponApplied,
+    e.CouponUsed,
+    e.CouponGivenBack,
+    e.AppliedCouponTerminated,
+    e.CreditNoteCreated,
+    e.CreditNoteConsumed,
+    e.CreditNoteRestored,
+    e.CreditNoteUpdated,
+    e.CreditNoteVoided,
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
+from uuid import UUID
 
 from aiohttp import web
 
@@ -13,15 +14,21 @@ from lago_engine.api.bodies import as_text
 from lago_engine.api.call import Call, Order, event_of
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
-from lago_engine.api.routes import delete, get, post
+from lago_engine.api.routes import delete, get, post, put
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import CreateSubscription, TerminateSubscription
+from lago_engine.domain.commands import (
+    CreateSubscription,
+    TerminateSubscription,
+    UpdateSubscription,
+)
 from lago_engine.domain.customer.state import SubscriptionStatus
 from lago_engine.domain.events import (
+    DomainEvent,
     SubscriptionCanceled,
     SubscriptionCreated,
     SubscriptionTerminated,
+    SubscriptionUpdated,
 )
 from lago_engine.errors import NotFound
 from lago_engine.projecting.wire import Members, members, read_string, without
@@ -34,7 +41,8 @@ LIST_ORDER: Order = (("subscription_at", "desc"), ("sort_key", "desc"), ("positi
 LATEST: Order = (("terminated_at", "desc"), ("started_at", "desc"), ("position", "desc"))
 """Not terminated first, then the one that ended last."""
 
-BLOCKS: Members = {"entitlements": [], "applicable_usage_thresholds": []}
+THRESHOLDS: Members = {"applicable_usage_thresholds": []}
+BLOCKS: Members = {"entitlements": []} | THRESHOLDS
 CUSTOM_SECTIONS: Members = {"applied_invoice_custom_sections": []}
 PLAN_SECTIONS_ELSEWHERE = ("fixed_charges", "entitlements")
 """What plans show but not inside a subscription."""
@@ -50,14 +58,22 @@ async def create(call: Call) -> web.Response:
             input=given,
         )
     )
-    event = event_of(events, SubscriptionCreated)
-    if event is not None:
-        body = await call.stored(KIND, str(event.subscription.id))
+    lago_id = answered_subscription(events)
+    if lago_id is not None:
+        body = await call.stored(KIND, str(lago_id))
     else:
         # The same request again: nothing happened, the subscription is the one in force.
         external_id = as_text(given.get("external_id")).strip()
         body = await find(call, external_id, "active", "pending", owner=owner)
     return await answer_whole(call, body)
+
+
+def answered_subscription(events: Sequence[DomainEvent]) -> UUID | None:
+    """What a creation answers: the current subscription of a scheduled or replaced plan, else the new one."""
+    changed = event_of(events, SubscriptionUpdated)
+    created = event_of(events, SubscriptionCreated)
+    event = changed or created
+    return None if event is None else event.subscription.id
 
 
 async def answer_whole(call: Call, body: bytes) -> web.Response:
@@ -117,6 +133,37 @@ async def show(call: Call) -> web.Response:
     return await answer_whole(call, await find(call, call.path("external_id"), status))
 
 
+async def update(call: Call) -> web.Response:
+    given = await call.input(KIND)
+    found = members(await find_editable(call, call.path("external_id")))
+    owner = read_string(found["external_customer_id"])
+    lago_id = UUID(read_string(found["lago_id"]))
+    await call.execute(
+        UpdateSubscription(
+            organization_id=call.organization_id,
+            customer_id=ids.customer_id(call.organization_id, owner),
+            subscription_id=lago_id,
+            input=given,
+        )
+    )
+    shown = await with_plan(call, await call.stored(KIND, str(lago_id)))
+    return object_answer(KIND, shown | THRESHOLDS | CUSTOM_SECTIONS)
+
+
+async def find_editable(call: Call, external_id: str) -> bytes:
+    """The only subscription with the id, whatever its status; of several the one of the asked status."""
+    named = Filter("external_id", "eq", external_id)
+    bodies, total = await call.page(KIND, Query(filters=(named,), order=LIST_ORDER, limit=1))
+    if total == 1:
+        return bodies[0]
+    status = call.params.text("status")
+    wanted = Filter("status", "eq", status if status in ("pending", "incomplete") else "active")
+    bodies, _ = await call.page(KIND, Query(filters=(named, wanted), order=LIST_ORDER, limit=1))
+    if not bodies:
+        raise NotFound(KIND)
+    return bodies[0]
+
+
 async def destroy(call: Call) -> web.Response:
     external_id = call.path("external_id")
     given = await call.body() | dict(call.request.query)
@@ -141,5 +188,6 @@ ROUTES = (
     post("/subscriptions", create),
     get("/subscriptions", index),
     get("/subscriptions/{external_id}", show),
+    put("/subscriptions/{external_id}", update),
     delete("/subscriptions/{external_id}", destroy),
 )

@@ -9,7 +9,7 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.billing import bill_together, finalize_draft, rebuild
 from lago_engine.domain.customer.decision import Decision, UsageReader
 from lago_engine.domain.customer.state import CustomerState
-from lago_engine.domain.invoicing.model import Invoice
+from lago_engine.domain.invoicing.model import Invoice, InvoicingReason
 
 InvoiceEvent = e.InvoiceDrafted | e.InvoiceRefreshed | e.InvoiceFinalized | e.InvoiceClosed
 INVOICE_EVENTS = (e.InvoiceDrafted, e.InvoiceRefreshed, e.InvoiceFinalized, e.InvoiceClosed)
@@ -29,19 +29,18 @@ def recompute(
     at = invoice.updated_at
     decision = Decision(state, organization, now=at, usage=usage)
     if isinstance(event, e.InvoiceRefreshed):
-        rebuilt, _ = rebuild(decision, state.drafts[invoice.id], at=at)
+        rebuilt = rebuild(decision, state.drafts[invoice.id], at=at)
         return e.InvoiceRefreshed(invoice=rebuilt)
     if invoice.id in state.drafts:
         finalize_draft(decision, state.drafts[invoice.id], at=at)
     else:
         bill_together(
             decision,
-            [state.subscriptions[subscription_id] for subscription_id in _members(invoice)],
+            [(state.subscriptions[id_], reason) for id_, reason in _members(invoice)],
             at=invoice.created_at,
-            reason=invoice.links[0].invoicing_reason,
         )
     return decision.recorded[0].event
 
 
-def _members(invoice: Invoice) -> list[UUID]:
-    return [link.subscription_id for link in invoice.links]
+def _members(invoice: Invoice) -> list[tuple[UUID, InvoicingReason]]:
+    return [(link.subscription_id, link.invoicing_reason) for link in invoice.links]

@@ -160,6 +160,11 @@ class CreateSubscription(CustomerCommand, frozen=True, kw_only=True):
     taken_elsewhere: bool = False
 
 
+class UpdateSubscription(CustomerCommand, frozen=True, kw_only=True):
+    subscription_id: UUID
+    input: Input
+
+
 class TerminateSubscription(CustomerCommand, frozen=True, kw_only=True):
     external_id: str
     input: Input

@@ -16,6 +16,7 @@ from lago_engine.domain.catalog.entities import (
     AddOn,
     ApiKey,
     BillableMetric,
+    Coupon,
     Organization,
     PaymentConnection,
     Plan,
@@ -25,6 +26,8 @@ from lago_engine.domain.catalog.entities import (
 )
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Payment, Subscription
+from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
+from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.model import Invoice
 
 
@@ -134,6 +137,19 @@ class PlanDeleted(DomainEvent, frozen=True, tag="plan_deleted.v1"):
     plan: Plan
 
 
+class CouponCreated(DomainEvent, frozen=True, tag="coupon_created.v1"):
+    coupon: Coupon
+
+
+class CouponUpdated(DomainEvent, frozen=True, tag="coupon_updated.v1"):
+    coupon: Coupon
+    previous_code: str
+
+
+class CouponDeleted(DomainEvent, frozen=True, tag="coupon_deleted.v1"):
+    coupon: Coupon
+
+
 # --- customer ----------------------------------------------------------------------------------
 
 
@@ -154,6 +170,20 @@ class SubscriptionCreated(DomainEvent, frozen=True, tag="subscription_created.v1
 
 class SubscriptionStarted(DomainEvent, frozen=True, tag="subscription_started.v1"):
     """A pending subscription became active."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
+class SubscriptionUpdated(DomainEvent, frozen=True, tag="subscription_updated.v1"):
+    """Terms of a subscription changed, or a downgrade was scheduled or given up."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
+class SubscriptionTrialEnded(DomainEvent, frozen=True, tag="subscription_trial_ended.v1"):
+    """The base fee of an active subscription is not free any more."""
 
     customer: CustomerProfile
     subscription: Subscription
@@ -202,6 +232,70 @@ class InvoiceVoided(DomainEvent, frozen=True, tag="invoice_voided.v1"):
 
 class InvoicePaymentOverdue(DomainEvent, frozen=True, tag="invoice_payment_overdue.v1"):
     invoice_id: UUID
+
+
+class CouponApplied(DomainEvent, frozen=True, tag="coupon_applied.v1"):
+    """A customer has a coupon now."""
+
+    customer: CustomerProfile
+    applied_coupon: AppliedCoupon
+
+
+class CouponUsed(DomainEvent, frozen=True, tag="coupon_used.v1"):
+    """An applied coupon took `amount_cents` off a finalized invoice; as it is after that."""
+
+    applied_coupon: AppliedCoupon
+    invoice_id: UUID
+    amount_cents: int
+
+
+class CouponGivenBack(DomainEvent, frozen=True, tag="coupon_given_back.v1"):
+    """The invoice that it was used on was voided; as it is after that."""
+
+    applied_coupon: AppliedCoupon
+    invoice_id: UUID
+    amount_cents: int
+
+
+class AppliedCouponTerminated(DomainEvent, frozen=True, tag="applied_coupon_terminated.v1"):
+    """It was taken from the customer."""
+
+    applied_coupon: AppliedCoupon
+
+
+class CreditNoteCreated(DomainEvent, frozen=True, tag="credit_note_created.v1"):
+    """A note was made; the amounts of its invoice are in the invoice's own facts."""
+
+    customer: CustomerProfile
+    credit_note: CreditNote
+
+
+class CreditNoteConsumed(DomainEvent, frozen=True, tag="credit_note_consumed.v1"):
+    """A note paid `amount_cents` of a finalized invoice; as it is after that."""
+
+    credit_note: CreditNote
+    invoice_id: UUID
+    amount_cents: int
+
+
+class CreditNoteRestored(DomainEvent, frozen=True, tag="credit_note_restored.v1"):
+    """The invoice that it had paid for was voided; as it is after that."""
+
+    credit_note: CreditNote
+    invoice_id: UUID
+    amount_cents: int
+
+
+class CreditNoteUpdated(DomainEvent, frozen=True, tag="credit_note_updated.v1"):
+    """Its refund status or its metadata changed."""
+
+    credit_note: CreditNote
+
+
+class CreditNoteVoided(DomainEvent, frozen=True, tag="credit_note_voided.v1"):
+    """What was left of it is gone."""
+
+    credit_note: CreditNote
 
 
 class PaymentRequested(DomainEvent, frozen=True, tag="payment_requested.v1"):

@@ -1,15 +1,16 @@
 """Usage metering: the typed face of the Rust core, and the only importer of `lago_engine._core`.
 
 `Meter` takes usage events in, prepares their commits and keeps the running totals of usage windows;
-`LogVerifier` recomputes the hash chains of a stored log; `scan_events` searches stored usage events.
+`UsageFold` reads usage from the log under any plan; `LogVerifier` recomputes the hash chains of a stored log; `scan_events` searches stored usage events.
 """
 
-from lago_engine._core import BUILD_PROFILE, USAGE_TOPIC, Ingest, Sealed
+from lago_engine._core import BUILD_PROFILE, USAGE_TOPIC, Ingest, Refold, Sealed
 from lago_engine.metering.expressions import (
     ExpressionResult,
     evaluate_expression,
     expression_problem,
 )
+from lago_engine.metering.log_fold import UsageFold
 from lago_engine.metering.meter import Meter, MeterStats
 from lago_engine.metering.reading import LogVerifier, scan_events
 from lago_engine.metering.registry import (
@@ -18,7 +19,10 @@ from lago_engine.metering.registry import (
     MeteredCharge,
     MeteredFilter,
     MeteredSubscription,
+    PendingUsage,
     Period,
+    Place,
+    UsageChange,
     Window,
 )
 
@@ -35,8 +39,13 @@ __all__ = [
     "MeteredCharge",
     "MeteredFilter",
     "MeteredSubscription",
+    "PendingUsage",
     "Period",
+    "Place",
+    "Refold",
     "Sealed",
+    "UsageChange",
+    "UsageFold",
     "Window",
     "evaluate_expression",
     "expression_problem",

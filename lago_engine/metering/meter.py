@@ -8,26 +8,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
-from lago_engine._core import Core, Ingest, Sealed
+from lago_engine._core import Core, Ingest, Refold, Sealed
+from lago_engine.metering.log_fold import UsageFold
 from lago_engine.metering.registry import (
     BucketUsage,
     CarriedLevel,
     MeteredCharge,
     MeteredSubscription,
+    PendingUsage,
     Period,
+    Place,
+    UsageChange,
     Window,
+    charge_argument,
+    usage_of,
 )
 
 if TYPE_CHECKING:
-    from lago_engine._core import _ChargeSpec
+    from lago_engine._core import _Change, _PendingRow
 
 
 class MeterStats(NamedTuple):
     """Figures for metrics and health.
 
     duplicates: refused since the start of the process. fingerprints_in_memory: those not yet in one of the
-    fingerprint_runs on disk. fingerprint_bytes: memory of all fingerprints, about. window_bytes: memory of all totals, about; it grows with the
-    number of groups and of distinct values.
+    fingerprint_runs on disk. fingerprint_bytes: memory of all fingerprints, about. window_bytes: memory of all totals,
+    about; it grows with the number of groups and of distinct values. pending_in_advance: records that wait to be billed.
     """
 
     events: int
@@ -42,6 +48,7 @@ class MeterStats(NamedTuple):
     window_bytes: int
     subscriptions: int
     streams: int
+    pending_in_advance: int
 
 
 class Meter:
@@ -98,7 +105,8 @@ class Meter:
         """Register one plan version; it never changes."""
         self._core.put_plan(
             plan_key.bytes,
-            [_charge(charge) for charge in charges],
+            [charge_argument(charge) for charge in charges],
+            [charge.charge_id.bytes for charge in charges if charge.pay_in_advance],
         )
 
     def put_metric(
@@ -136,6 +144,24 @@ class Meter:
             window.subscription_id.bytes, window.from_us, window.to_us, segments
         )
 
+    def begin_refold(self, window: Window) -> Refold | None:
+        """The same piece by piece: feed what is `needed`, then `finish_refold`. None: it is not registered."""
+        return self._core.begin_refold(window.subscription_id.bytes, window.from_us, window.to_us)
+
+    def finish_refold(self, refold: Refold) -> bool:
+        """Complete the window. False: it changed meanwhile; begin again."""
+        return self._core.finish_refold(refold)
+
+    def usage_fold(self, streams: Sequence[UUID] | None = None) -> UsageFold:
+        """A fold of the log beside the windows. streams: no other one is read; None: all are."""
+        ids = None if streams is None else [stream.bytes for stream in streams]
+        return UsageFold(self._core, self._core.log_fold(ids))
+
+    def streams_of(self, organization_id: UUID, external_subscription_id: str) -> list[UUID]:
+        """Streams that ever stored events of this external subscription id."""
+        streams = self._core.streams_of(organization_id.bytes, external_subscription_id)
+        return [UUID(bytes=stream) for stream in streams]
+
     def close_window(self, window: Window) -> None:
         """Forget a window."""
         self._core.close_window(window.subscription_id.bytes, window.from_us, window.to_us)
@@ -158,7 +184,40 @@ class Meter:
             period,
             [_level(carried) for carried in carried_levels],
         )
-        return None if rows is None else [_usage(*row) for row in rows]
+        return None if rows is None else [usage_of(*row) for row in rows]
+
+    def pending_subscriptions(self, limit: int) -> list[UUID]:
+        """Subscriptions with usage that waits to be billed, at most `limit` of them."""
+        return [UUID(bytes=found) for found in self._core.pending_subscriptions(limit)]
+
+    def pending_usage(
+        self, subscription_id: UUID, *, after: Place | None, limit: int
+    ) -> list[PendingUsage]:
+        """The first records after a place, in the order in which they must be billed: that of the log."""
+        rows = self._core.pending_usage(subscription_id.bytes, after, limit)
+        return [_pending(subscription_id, row) for row in rows]
+
+    def drop_pending(self, subscription_id: UUID, until: Place) -> None:
+        """Everything up to and including a place is billed."""
+        self._core.drop_pending(subscription_id.bytes, until)
+
+    def trace_window(self, window: Window, segments: Sequence[bytes]) -> None:
+        """Find in the log what the pending events of a window changed in it; needs the `needed_segments`."""
+        self._core.trace_window(
+            window.subscription_id.bytes, window.from_us, window.to_us, segments
+        )
+
+    def probe_window(
+        self, window: Window, event: bytes, *, timestamp_us: int
+    ) -> list[PendingUsage] | None:
+        """What an event (a JSON object as sent) would change, per charge that bills it.
+
+        None while the window is not complete.
+        """
+        rows = self._core.probe_window(
+            window.subscription_id.bytes, window.from_us, window.to_us, event, timestamp_us
+        )
+        return None if rows is None else [_pending(window.subscription_id, row) for row in rows]
 
     def apply_facts(self, entries: Iterable[tuple[UUID, int, bytes]]) -> None:
         """Recovery: (stream_id, version, hash) of stored facts, in log order."""
@@ -230,40 +289,30 @@ class Meter:
         return MeterStats(**self._core.stats())
 
 
-def _charge(charge: MeteredCharge) -> _ChargeSpec:
-    return (
-        charge.charge_id.bytes,
-        charge.metric_code,
-        charge.aggregation_type,
-        charge.field_name,
-        charge.recurring,
-        charge.pricing_group_keys,
-        [
-            (filter_.filter_id.bytes, list(filter_.values.items()), filter_.pricing_group_keys)
-            for filter_ in charge.filters
-        ],
-    )
-
-
 def _level(carried: CarriedLevel) -> tuple[bytes, bytes | None, Sequence[str | None], str]:
     filter_id = None if carried.filter_id is None else carried.filter_id.bytes
     return carried.charge_id.bytes, filter_id, carried.group, format(carried.level, "f")
 
 
-def _usage(
-    charge_id: bytes,
-    filter_id: bytes | None,
-    group: tuple[str | None, ...],
-    units: str,
-    events_count: int,
-    total: str | None,
-) -> BucketUsage:
-    exact = Decimal(units)
-    return BucketUsage(
-        UUID(bytes=charge_id),
-        None if filter_id is None else UUID(bytes=filter_id),
-        group,
-        exact,
-        events_count,
-        exact if total is None else Decimal(total),
+def _pending(subscription_id: UUID, row: _PendingRow) -> PendingUsage:
+    place, charge_id, filter_id, group, timestamp_us, transaction_id, precise, change = row
+    return PendingUsage(
+        place=place,
+        charge_id=UUID(bytes=charge_id),
+        filter_id=None if filter_id is None else UUID(bytes=filter_id),
+        group=group,
+        timestamp_us=timestamp_us,
+        transaction_id=transaction_id,
+        precise_total_amount_cents=None if precise is None else Decimal(precise),
+        change=None if change is None else _change(subscription_id, change),
+    )
+
+
+def _change(subscription_id: UUID, change: _Change) -> UsageChange:
+    from_us, to_us, delta, units, events_count = change
+    return UsageChange(
+        window=Window(subscription_id, from_us, to_us),
+        delta=Decimal(delta),
+        units=Decimal(units),
+        events_count=events_count,
     )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import msgspec
+
+if TYPE_CHECKING:
+    from lago_engine._core import _ChargeSpec
 
 
 class MeteredFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +29,8 @@ class MeteredCharge(msgspec.Struct, frozen=True, kw_only=True):
 
     aggregation_type: `count_agg`, `sum_agg`, `max_agg`, `latest_agg`, `unique_count_agg`, `weighted_sum_agg`; all but
     the first need `field_name`. recurring: sum, unique count and weighted sum only. filters: in order, the oldest of
-    identical ones first. pricing_group_keys: of the default bucket.
+    identical ones first. pricing_group_keys: of the default bucket. pay_in_advance: its events wait to be billed; count,
+    sum and unique count only.
     """
 
     charge_id: UUID
@@ -36,6 +40,7 @@ class MeteredCharge(msgspec.Struct, frozen=True, kw_only=True):
     recurring: bool = False
     pricing_group_keys: tuple[str, ...] = ()
     filters: tuple[MeteredFilter, ...] = ()
+    pay_in_advance: bool = False
 
 
 class MeteredSubscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,3 +103,71 @@ class BucketUsage(msgspec.Struct, frozen=True):
     units: Decimal
     events_count: int
     total_aggregated_units: Decimal
+
+
+Place = tuple[int, int, int]
+"""Segment, event in the segment, charge of the event: ascending in the order of billing."""
+
+
+class UsageChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event did to the totals of its bucket in one window.
+
+    units, events_count: those of the bucket right after the event, without unit rounding.
+    """
+
+    window: Window
+    delta: Decimal
+    units: Decimal
+    events_count: int
+
+
+class PendingUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on one charge that is paid in advance, until it is billed (metrics.md §10).
+
+    change: None when it must be found in the log first.
+    """
+
+    place: Place
+    charge_id: UUID
+    filter_id: UUID | None
+    group: tuple[str | None, ...]
+    timestamp_us: int
+    transaction_id: str
+    precise_total_amount_cents: Decimal | None
+    change: UsageChange | None
+
+
+def charge_argument(charge: MeteredCharge) -> _ChargeSpec:
+    """A charge as the core takes it."""
+    return (
+        charge.charge_id.bytes,
+        charge.metric_code,
+        charge.aggregation_type,
+        charge.field_name,
+        charge.recurring,
+        charge.pricing_group_keys,
+        [
+            (filter_.filter_id.bytes, list(filter_.values.items()), filter_.pricing_group_keys)
+            for filter_ in charge.filters
+        ],
+    )
+
+
+def usage_of(
+    charge_id: bytes,
+    filter_id: bytes | None,
+    group: tuple[str | None, ...],
+    units: str,
+    events_count: int,
+    total: str | None,
+) -> BucketUsage:
+    """A row of totals as the core gives it."""
+    exact = Decimal(units)
+    return BucketUsage(
+        UUID(bytes=charge_id),
+        None if filter_id is None else UUID(bytes=filter_id),
+        group,
+        exact,
+        events_count,
+        exact if total is None else Decimal(total),
+    )

@@ -12,12 +12,14 @@ from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.catalog.entities import Tax
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.state import Payment
 from lago_engine.domain.decimals import as_json_number
-from lago_engine.domain.periods import PeriodSubject, link_windows
+from lago_engine.domain.periods import PeriodSubject, link_windows, period_containing
+from lago_engine.domain.timezones import DAY
 from lago_engine.projecting.wire import Members, instant, members, members_list, without
 
 HIDDEN = "_"
@@ -33,7 +35,8 @@ class CustomerHidden(msgspec.Struct, frozen=True, kw_only=True):
 class SubscriptionHidden(msgspec.Struct, frozen=True, kw_only=True):
     """`_` of a subscription: members of `PeriodSubject`, to the microsecond.
 
-    timezone: the customer's own one; None stands for the organization's.
+    timezone: the customer's own one; None stands for the organization's. downgrade_waits: only written when a
+    scheduled downgrade waits for the end of the period.
     """
 
     plan_id: UUID
@@ -49,6 +52,7 @@ class SubscriptionHidden(msgspec.Struct, frozen=True, kw_only=True):
     bill_charges_monthly: bool
     bill_fixed_charges_monthly: bool
     timezone: str | None
+    downgrade_waits: bool | UnsetType = UNSET
 
 
 class InvoiceHidden(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,13 +154,17 @@ def current_billing_period(
     """Usage boundaries of the period around `now`; None before there is a start (subscriptions.md §1.2)."""
     if hidden.started_at is None:
         return None
-    period = msgspec.structs.asdict(hidden)
-    period["timezone"] = applicable_timezone(hidden.timezone, organization)
-    subject = msgspec.convert(period, PeriodSubject)
+    subject = _period_subject(hidden, organization)
     windows = link_windows(subject, max(now, hidden.started_at), mode="current_usage")
     assert windows.charges_from is not None, "the running period always has a usage window"
     assert windows.charges_to is not None
     return windows.charges_from, windows.charges_to
+
+
+def _period_subject(hidden: SubscriptionHidden, organization: OrganizationState) -> PeriodSubject:
+    period = msgspec.structs.asdict(hidden)
+    period["timezone"] = applicable_timezone(hidden.timezone, organization)
+    return msgspec.convert(period, PeriodSubject)
 
 
 def _customer(document: Members, organization: OrganizationState) -> Members:
@@ -173,4 +181,7 @@ def _subscription(document: Members, organization: OrganizationState, now: datet
     period = current_billing_period(hidden, organization, now)
     document["current_billing_period_started_at"] = period and instant(period[0])
     document["current_billing_period_ending_at"] = period and instant(period[1])
+    if hidden.downgrade_waits:
+        paid_until = period_containing(_period_subject(hidden, organization), now).last
+        document["downgrade_plan_date"] = paid_until + DAY
     return document

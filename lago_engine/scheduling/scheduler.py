@@ -37,6 +37,7 @@ ACTIONS: Final[Mapping[type[e.DomainEvent], str]] = {
     e.InvoiceDrafted: "drafts",
     e.SubscriptionStarted: "activations",
     e.SubscriptionTerminated: "terminations",
+    e.SubscriptionTrialEnded: "free_trials",
     e.InvoicePaymentOverdue: "overdue",
     e.PaymentRequested: "payments",
 }

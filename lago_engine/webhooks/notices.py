@@ -22,7 +22,14 @@ from lago_engine.projecting.presenting import (
     subscription_ids,
 )
 from lago_engine.projecting.projection import Context
-from lago_engine.projecting.wire import Members, members, read_string, without
+from lago_engine.projecting.wire import (
+    Members,
+    encode,
+    instant,
+    members,
+    read_string,
+    without,
+)
 
 INVOICE_SECTIONS: Final = (
     "customer",
@@ -149,6 +156,28 @@ def _subscription_started(
         )
 
 
+def _subscription_updated(event: events.SubscriptionUpdated, context: Context) -> Iterator[Notice]:
+    """Not while a subscription only waits for another day to start (subscriptions.md §6)."""
+    subscription = event.subscription
+    before = members(_require_before("subscription", str(subscription.id), context))
+    moved = bytes(before["subscription_at"]) != encode(instant(subscription.subscription_at))
+    if subscription.status == "pending" and moved:
+        return
+    yield Notice(
+        "subscription.updated",
+        "subscription",
+        lambda: {**_subscription(event.customer, subscription, context), "entitlements": []},
+    )
+
+
+def _trial_ended(event: events.SubscriptionTrialEnded, context: Context) -> Iterator[Notice]:
+    yield Notice(
+        "subscription.trial_ended",
+        "subscription",
+        lambda: _subscription(event.customer, event.subscription, context),
+    )
+
+
 def _subscription_ended(
     event: events.SubscriptionTerminated | events.SubscriptionCanceled, context: Context
 ) -> Iterator[Notice]:
@@ -270,6 +299,8 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.CustomerUpdated: _customer_changed,
     events.SubscriptionCreated: _subscription_started,
     events.SubscriptionStarted: _subscription_started,
+    events.SubscriptionUpdated: _subscription_updated,
+    events.SubscriptionTrialEnded: _trial_ended,
     events.SubscriptionTerminated: _subscription_ended,
     events.SubscriptionCanceled: _subscription_ended,
     events.InvoiceDrafted: _invoice_drafted,

@@ -48,7 +48,7 @@ def fee_object(fee: Fee, invoice: Invoice) -> Members:
         "total_amount_cents": fee.amount_cents + fee.taxes_amount_cents,
         "total_amount_currency": invoice.currency,
         "units": to_wire(fee.units),
-        "description": None,
+        "description": fee.description or None,
         "precise_unit_amount": to_wire(fee.precise_unit_amount),
         "precise_coupons_amount_cents": to_wire(fee.precise_coupons_amount_cents),
         "sub_total_excluding_taxes_amount_cents": _sub_total(fee),

@@ -21,6 +21,7 @@ from lago_engine.domain.events import (
 )
 from lago_engine.domain.invoicing.model import (
     AppliedTax,
+    Credit,
     Invoice,
     InvoiceLink,
     PaymentStatus,
@@ -105,9 +106,9 @@ def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members
         "currency": invoice.currency,
         "fees_amount_cents": invoice.fees_amount_cents,
         "taxes_amount_cents": invoice.taxes_amount_cents,
-        "progressive_billing_credit_amount_cents": 0,
-        "coupons_amount_cents": 0,
-        "credit_notes_amount_cents": 0,
+        "progressive_billing_credit_amount_cents": invoice.credited_cents("invoice"),
+        "coupons_amount_cents": invoice.credited_cents("coupon"),
+        "credit_notes_amount_cents": invoice.credited_cents("credit_note"),
         "sub_total_excluding_taxes_amount_cents": invoice.sub_total_excluding_taxes_amount_cents,
         "sub_total_including_taxes_amount_cents": invoice.sub_total_including_taxes_amount_cents,
         "total_amount_cents": invoice.total_amount_cents,
@@ -129,11 +130,29 @@ def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members
         "subscriptions": [],
         "billing_periods": [_billing_period(link) for link in _ordered_links(invoice)],
         "fees": [],
-        "credits": [],
+        "credits": [credit_object(credit, invoice) for credit in invoice.credits or ()],
         "metadata": [],
         "applied_taxes": [_applied_tax(tax, invoice) for tax in invoice.applied_taxes],
         "error_details": [],
         "applied_invoice_custom_sections": [],
+    }
+
+
+def credit_object(credit: Credit, invoice: Invoice) -> Members:
+    """Something that made the invoice cheaper."""
+    return {
+        "lago_id": credit.id,
+        "amount_cents": credit.amount_cents,
+        "amount_currency": invoice.currency,
+        "before_taxes": credit.before_taxes,
+        "item": {
+            "lago_item_id": credit.item_id,
+            "type": credit.item_type,
+            "code": credit.item_code,
+            "name": credit.item_name,
+            "description": credit.item_description,
+        },
+        "invoice": {"lago_id": invoice.id, "payment_status": invoice.payment_status},
     }
 
 
@@ -204,6 +223,9 @@ def _follow_payment(event: PaymentRecorded | PaymentStatusChanged, context: Cont
     if status != old_status:
         fees = members_list(document["fees"])
         changes["fees"] = [{**fee, "payment_status": status} for fee in fees]
+        credits = members_list(document["credits"])
+        shown = {"lago_id": invoice_id, "payment_status": status}
+        changes["credits"] = [{**credit, "invoice": shown} for credit in credits]
         _set_fee_status(fees, status, _hidden_decoder.decode(document[HIDDEN]), context)
     _change(invoice_id, changes, context)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.customer.state import PlanChange, Subscription
 from lago_engine.domain.events import (
     CustomerUpdated,
     DomainEvent,
@@ -14,11 +17,15 @@ from lago_engine.domain.events import (
     SubscriptionCreated,
     SubscriptionStarted,
     SubscriptionTerminated,
+    SubscriptionTrialEnded,
+    SubscriptionUpdated,
 )
+from lago_engine.domain.timezones import local_date, zone
 from lago_engine.projecting import Context, Projection
 from lago_engine.projecting.presenting import (
     HIDDEN,
     SubscriptionHidden,
+    applicable_timezone,
     current_billing_period,
 )
 from lago_engine.projecting.wire import (
@@ -54,6 +61,8 @@ class SubscriptionProjection(Projection):
     handles = (
         SubscriptionCreated,
         SubscriptionStarted,
+        SubscriptionUpdated,
+        SubscriptionTrialEnded,
         SubscriptionTerminated,
         SubscriptionCanceled,
         CustomerUpdated,
@@ -67,6 +76,8 @@ class SubscriptionProjection(Projection):
                 self._put(customer, subscription, context)
             case (
                 SubscriptionStarted(customer=customer, subscription=subscription)
+                | SubscriptionUpdated(customer=customer, subscription=subscription)
+                | SubscriptionTrialEnded(customer=customer, subscription=subscription)
                 | SubscriptionTerminated(customer=customer, subscription=subscription)
                 | SubscriptionCanceled(customer=customer, subscription=subscription)
             ):
@@ -125,19 +136,19 @@ def subscription_object(
         "billing_time": subscription.billing_time,
         "subscription_at": instant(subscription.subscription_at),
         "started_at": None if started_at is None else instant_ms(started_at),
-        "trial_ended_at": None,
+        "trial_ended_at": instant_or_none(subscription.trial_ended_at or None),
         "ending_at": instant_or_none(subscription.ending_at),
         "terminated_at": instant_or_none(subscription.terminated_at),
         "canceled_at": instant_or_none(subscription.canceled_at),
         "created_at": instant(subscription.created_at),
-        "previous_plan_code": None,
-        "next_plan_code": None,
-        "downgrade_plan_date": None,
+        "previous_plan_code": _plan_code(subscription.replaces, organization),
+        "next_plan_code": _plan_code(subscription.replaced_by, organization),
+        "downgrade_plan_date": _downgraded_on(customer, subscription, organization),
         "current_billing_period_started_at": None,
         "current_billing_period_ending_at": None,
         "on_termination_credit_note": subscription.on_termination_credit_note,
         "on_termination_invoice": subscription.on_termination_invoice,
-        "progressive_billing_disabled": False,
+        "progressive_billing_disabled": bool(subscription.progressive_billing_disabled),
         "consolidate_invoice": subscription.consolidate_invoice,
         "purchase_order_number": subscription.purchase_order_number,
         "cancellation_reason": None,
@@ -145,6 +156,22 @@ def subscription_object(
         "payment_method": {"payment_method_id": None, "payment_method_type": "provider"},
         "activation_rules": [],
     }
+
+
+def _plan_code(change: PlanChange | UnsetType, organization: OrganizationState) -> str | None:
+    return organization.plans_by_id[change.plan_id].code if change else None
+
+
+def _downgraded_on(
+    customer: CustomerProfile, subscription: Subscription, organization: OrganizationState
+) -> date | None:
+    """The day on which a downgrade took effect; that of a waiting one is worked out when read."""
+    change = subscription.replaced_by
+    if not change or change.succession != "downgrade" or change.took_effect_at is None:
+        return None
+    return local_date(
+        change.took_effect_at, zone(applicable_timezone(customer.timezone, organization))
+    )
 
 
 def _hidden(
@@ -165,7 +192,12 @@ def _hidden(
         bill_charges_monthly=bool(plan.bill_charges_monthly),
         bill_fixed_charges_monthly=bool(plan.bill_fixed_charges_monthly),
         timezone=customer.timezone,
+        downgrade_waits=_waits(subscription.replaced_by) or UNSET,
     )
+
+
+def _waits(change: PlanChange | UnsetType) -> bool:
+    return change is not UNSET and change.took_effect_at is None
 
 
 def _subscription_ids(customer: CustomerProfile, context: Context) -> list[str]:

@@ -51,6 +51,15 @@ impl Bucket {
         }
     }
 
+    /// The totals of a group, or of all events without groups; None before the first event of the group.
+    pub fn aggregate(&self, group: Option<&GroupKey>) -> Result<Option<&Aggregate>> {
+        match (self, group) {
+            (Self::Whole(aggregate), None) => Ok(Some(aggregate)),
+            (Self::Grouped(_, groups), Some(key)) => Ok(groups.get(key)),
+            _ => Err(mismatch()),
+        }
+    }
+
     /// Takes all events of `later`, which were accepted after those of self.
     pub fn merge(&mut self, later: &Self) -> Result<()> {
         match (self, later) {

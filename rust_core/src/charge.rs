@@ -89,6 +89,8 @@ pub struct Charge {
     pub group_keys: Box<[Name]>,
     /// In order; each has a bucket of its own, before the default bucket.
     pub filters: Box<[Filter]>,
+    /// Its events are billed when they arrive (metrics.md §10).
+    pub pay_in_advance: bool,
 }
 
 impl Charge {
@@ -119,6 +121,7 @@ impl Charge {
             recurring,
             group_keys: Box::default(),
             filters: Box::default(),
+            pay_in_advance: false,
         })
     }
 
@@ -128,6 +131,18 @@ impl Charge {
             filters: filters.into(),
             ..self
         }
+    }
+
+    /// The charge, billed when its events arrive.
+    pub fn paid_in_advance(self) -> Result<Self> {
+        if !self.aggregation.may_be_paid_in_advance() {
+            let name = self.aggregation.type_name();
+            return argument(format!("a {name} metric cannot be paid in advance"));
+        }
+        Ok(Self {
+            pay_in_advance: true,
+            ..self
+        })
     }
 
     /// One per filter, and the default bucket.
@@ -152,7 +167,9 @@ impl Charge {
         put_count(out, self.filters.len())?;
         self.filters
             .iter()
-            .try_for_each(|filter| filter.encode(out))
+            .try_for_each(|filter| filter.encode(out))?;
+        out.push(u8::from(self.pay_in_advance));
+        Ok(())
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self> {
@@ -175,6 +192,7 @@ impl Charge {
             recurring,
             group_keys,
             filters: filters.into(),
+            pay_in_advance: reader.u8()? == 1,
         })
     }
 }

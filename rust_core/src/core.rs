@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use crate::advance::Arrival;
 use crate::answer::{self, Refusal, Stamp};
 use crate::chain::{inbox_stream, unattributed_stream, Head};
 use crate::commit::{Fact, Packing, Sealed};
@@ -319,7 +320,7 @@ impl Core {
         Ok(())
     }
 
-    pub fn stats(&self) -> Result<[(&'static str, u64); 12]> {
+    pub fn stats(&self) -> Result<[(&'static str, u64); 13]> {
         let state = self.lock()?;
         let staged_events = state.open.event_count() + state.in_commit.event_count();
         let (windows, window_bytes) = state.registry.window_figures();
@@ -337,6 +338,7 @@ impl Core {
             ("window_bytes", window_bytes as u64),
             ("subscriptions", state.registry.subscriptions.len() as u64),
             ("streams", state.log.stream_count() as u64),
+            ("pending_in_advance", state.registry.pending_count as u64),
         ])
     }
 }
@@ -389,8 +391,14 @@ impl State {
         let groups = sealed.usage_heads.iter().map(|(group, _)| *group);
         for event in batch.foldable(groups) {
             let stream = streams[event.group];
+            let arrival = Arrival {
+                segment: self.log.segment_no,
+                event: event.number,
+                raw: event.raw,
+            };
+            let (code, sample) = (&event.code, &event.sample);
             self.registry
-                .fold(event.external_key, stream, &event.code, &event.sample)?;
+                .fold(event.external_key, stream, code, sample, &arrival)?;
         }
         self.log.usage_events += batch.event_count() as u64;
         self.log.commit = sealed.commit;

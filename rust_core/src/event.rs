@@ -179,6 +179,37 @@ impl<'a> UsageEvent<'a> {
     }
 }
 
+/// What a fold needs of a stored event, read without checking again what was checked on acceptance.
+pub struct FoldedEvent<'a> {
+    pub external_subscription_id: Option<Text<'a>>,
+    pub code: Text<'a>,
+    /// The text of an object.
+    pub properties: &'a [u8],
+}
+
+impl<'a> FoldedEvent<'a> {
+    pub fn read(raw: &'a [u8]) -> Result<Self> {
+        let (mut external_subscription_id, mut code, mut properties) = (None, None, None);
+        let scanned = json::members(raw, |key, value| {
+            if key.is(b"external_subscription_id") {
+                external_subscription_id = value.text();
+            } else if key.is(b"code") {
+                code = value.text();
+            } else if key.is(b"properties") {
+                properties = (value.kind == Kind::Object).then_some(value.raw);
+            }
+        });
+        match (scanned, code) {
+            (Ok(()), Some(code)) => Ok(Self {
+                external_subscription_id,
+                code,
+                properties: properties.unwrap_or(b"{}"),
+            }),
+            _ => corrupt("a stored usage event is not one that was accepted"),
+        }
+    }
+}
+
 fn required<'a>(
     field: &'static str,
     text: Option<Text<'a>>,

@@ -1,9 +1,10 @@
 //! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
 //!
 //! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
-//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`. `recovery`, `snapshot`, `refold`, `verify` and `scan` read the log back.
+//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`; what is billed at once goes through `advance`. `recovery`, `snapshot`, `refold`, `log_fold`, `verify` and `scan` read the log back.
 //! Only `python` knows of Python.
 
+pub mod advance;
 pub mod answer;
 pub mod assign;
 pub mod bucket;
@@ -23,6 +24,7 @@ pub mod group;
 pub mod id;
 pub mod json;
 pub mod log;
+pub mod log_fold;
 pub mod plan;
 pub mod property;
 #[cfg(feature = "python")]
@@ -38,6 +40,7 @@ pub mod segment;
 pub mod snapshot;
 pub mod staging;
 pub mod timestamp;
+pub mod trace;
 pub mod verify;
 pub mod window;
 pub mod wire;

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use crate::advance::group_of;
 use crate::assign::Assigner;
 use crate::charge::Charge;
 use crate::error::Result;
 use crate::fold::{Aggregation, Operand};
-use crate::group::{push_value, GroupKey};
-use crate::json::Value;
+use crate::group::{push_value, Group, GroupKey};
+use crate::id::Id;
+use crate::json::{Kind, Value};
 use crate::property::{number, text, Names, Sample};
 
 /// Property that tells `unique_count_agg` whether a value appears or goes.
@@ -19,6 +21,8 @@ pub struct Plan {
     pub bucket_count: usize,
     /// True if a charge counts events from before the window.
     pub reaches_back: bool,
+    /// True if a charge is billed when its events arrive.
+    pub bills_in_advance: bool,
     by_code: HashMap<Box<[u8]>, CodeReader>,
 }
 
@@ -30,6 +34,9 @@ struct CodeReader {
 }
 
 struct ChargeReader {
+    /// Position in `Plan::charges`.
+    number: usize,
+    pay_in_advance: bool,
     aggregation: Aggregation,
     recurring: bool,
     field: usize,
@@ -42,6 +49,10 @@ struct ChargeReader {
 
 /// One event in one bucket of a plan.
 pub struct Hit<'a> {
+    /// Position in `Plan::charges`.
+    pub charge: usize,
+    /// The charge bills the event when it arrives.
+    pub billed_in_advance: bool,
     pub bucket: usize,
     /// None: the bucket has no groups.
     pub group: Option<GroupKey>,
@@ -53,14 +64,15 @@ impl Plan {
     pub fn new(charges: Vec<Charge>) -> Self {
         let mut by_code: HashMap<Box<[u8]>, CodeReader> = HashMap::new();
         let mut bucket_count = 0;
-        for charge in &charges {
+        for (number, charge) in charges.iter().enumerate() {
             let reader = by_code.entry(charge.metric_code.clone()).or_default();
-            let prepared = ChargeReader::new(charge, bucket_count, &mut reader.names);
+            let prepared = ChargeReader::new(charge, number, bucket_count, &mut reader.names);
             reader.charges.push(prepared);
             bucket_count += charge.bucket_count();
         }
         Self {
             reaches_back: charges.iter().any(|charge| charge.recurring),
+            bills_in_advance: charges.iter().any(|charge| charge.pay_in_advance),
             charges: charges.into(),
             bucket_count,
             by_code,
@@ -71,6 +83,16 @@ impl Plan {
     pub fn buckets(&self) -> impl Iterator<Item = (&Charge, usize)> {
         let charges = self.charges.iter();
         charges.flat_map(|charge| (0..charge.bucket_count()).map(move |bucket| (charge, bucket)))
+    }
+
+    /// Charge, filter and group of a hit.
+    pub fn bucket_name(&self, hit: &Hit<'_>) -> Result<(Id, Option<Id>, Group)> {
+        let charge = &self.charges[hit.charge];
+        let first = self.charges[..hit.charge].iter().map(Charge::bucket_count);
+        let bucket = hit.bucket - first.sum::<usize>();
+        let filter = charge.filters.get(bucket).map(|filter| filter.id);
+        let group = group_of(hit.group.as_ref(), charge.group_keys_of(bucket).len())?;
+        Ok((charge.id, filter, group))
     }
 
     /// Where an event of this code counts, and with what; at most one bucket per charge.
@@ -90,7 +112,7 @@ impl Plan {
 }
 
 impl ChargeReader {
-    fn new(charge: &Charge, first_bucket: usize, names: &mut Names) -> Self {
+    fn new(charge: &Charge, number: usize, first_bucket: usize, names: &mut Names) -> Self {
         let mut position = |name: &[u8]| names.position(name);
         let unique = charge.aggregation == Aggregation::UniqueCount;
         let counts = charge.aggregation == Aggregation::Count;
@@ -103,6 +125,8 @@ impl ChargeReader {
             })
             .collect();
         Self {
+            number,
+            pay_in_advance: charge.pay_in_advance,
             aggregation: charge.aggregation,
             recurring: charge.recurring,
             field,
@@ -125,6 +149,11 @@ impl ChargeReader {
         }
     }
 
+    fn says_nothing(&self, values: &[Option<Value<'_>>]) -> bool {
+        let counts = self.aggregation == Aggregation::Count;
+        !counts && values[self.field].as_ref().is_none_or(is_blank)
+    }
+
     fn hit<'a>(&self, values: &[Option<Value<'a>>], operand: Operand<'a>) -> Result<Hit<'a>> {
         let bucket = self.assigner.bucket(values);
         let keys = &self.groups[bucket];
@@ -137,11 +166,23 @@ impl ChargeReader {
             group = Some(key.into());
         }
         Ok(Hit {
+            charge: self.number,
+            billed_in_advance: self.pay_in_advance && !self.says_nothing(values),
             bucket: self.first_bucket + bucket,
             group,
             recurring: self.recurring,
             operand,
         })
+    }
+}
+
+/// Whether a value says nothing that could be billed: null, false, or empty (events.md §5.1).
+fn is_blank(value: &Value<'_>) -> bool {
+    match value.kind {
+        Kind::Null | Kind::False => true,
+        Kind::String => text(value).is_none_or(|text| text.trim_ascii().is_empty()),
+        Kind::Array | Kind::Object => value.raw[1..value.raw.len() - 1].trim_ascii().is_empty(),
+        Kind::True | Kind::Number => false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::fold::{Aggregate, Weighing};
 use crate::group::{decode, encode, order, Group, GroupKey};
 use crate::id::Id;
 use crate::plan::Plan;
-use crate::window::{Span, Window};
+use crate::window::Span;
 
 /// What weighted sums need to know of the period; see [`Weighing`].
 #[derive(Clone, Copy)]
@@ -57,12 +57,12 @@ pub struct BucketUsage {
     pub total_aggregated_units: Option<String>,
 }
 
-/// Everything of a window. A bucket without groups yet has one of nulls.
+/// Everything of the buckets of a plan. A bucket without groups yet has one of nulls.
 ///
 /// span: the part of the window that lies in the subscription.
 pub fn read(
     plan: &Plan,
-    window: &Window,
+    buckets: &[Bucket],
     span: Span,
     period: Option<Period>,
     levels: &[Level],
@@ -71,7 +71,7 @@ pub fn read(
         return argument("a period has at least one day");
     }
     let mut usage = Vec::with_capacity(plan.bucket_count);
-    for ((charge, number), bucket) in plan.buckets().zip(&window.buckets) {
+    for ((charge, number), bucket) in plan.buckets().zip(buckets) {
         let reader = BucketReader {
             charge,
             filter: charge.filters.get(number).map(|filter| filter.id),

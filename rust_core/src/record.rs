@@ -41,11 +41,11 @@ impl<'a> RecordEvent<'a> {
         UsageEvent::from_stored(self.raw, self.computed)
     }
 
-    /// What metering sees of it; `event` is what `event()` gave.
-    pub fn sample(&self, event: &UsageEvent<'a>) -> Sample<'a> {
+    /// What metering sees of it; `properties` are those of the event.
+    pub fn sample(&self, properties: &'a [u8]) -> Sample<'a> {
         Sample {
             moment: self.stamp.moment(),
-            properties: event.properties,
+            properties,
             computed: self.computed,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! An error leaves the core half fed; it must be dropped then.
 
+use crate::advance::Arrival;
 use crate::chain::{CommitHead, Head};
 use crate::core::{Core, State};
 use crate::dedup::Position;
@@ -25,18 +26,20 @@ impl State {
         Ok(())
     }
 
+    /// first: number of its first event among those of the segment.
     fn apply_record(
         &mut self,
         fingerprinter: &Fingerprinter,
         stream: StreamIndex,
         record: &Record<'_>,
+        first: u32,
     ) -> Result<()> {
         self.log.usage_events += record.count as u64;
         if !record.attributed {
             return Ok(());
         }
         let mut last: Option<(&[u8], Id)> = None;
-        for stored in record.events() {
+        for (number, stored) in (first..).zip(record.events()) {
             let event = stored.event()?;
             let Some(external) = event.external_subscription_id else {
                 return corrupt("an attributed usage event names no subscription");
@@ -47,8 +50,18 @@ impl State {
             };
             last = Some((external.raw, key));
             let code = event.code.decode();
-            self.registry
-                .fold(key, stream, &code, &stored.sample(&event))?;
+            let arrival = Arrival {
+                segment: self.log.segment_no,
+                event: number,
+                raw: stored.raw,
+            };
+            self.registry.fold(
+                key,
+                stream,
+                &code,
+                &stored.sample(event.properties),
+                &arrival,
+            )?;
         }
         Ok(())
     }
@@ -80,6 +93,7 @@ impl Core {
         state.log.segment_no = segment.number;
         let is_new = state.dedup.begin_segment(segment.number)?;
         let mut records = segment.records()?;
+        let mut first = 0;
         for entry in &segment.entries {
             let stream = state.log.advance(entry.stream, entry.head)?;
             state.log.add_segment(stream);
@@ -87,7 +101,8 @@ impl Core {
             if is_new {
                 state.dedup.insert_all(record.dedup_keys())?;
             }
-            state.apply_record(&self.fingerprinter, stream, &record)?;
+            state.apply_record(&self.fingerprinter, stream, &record, first)?;
+            first += entry.events;
         }
         Ok(())
     }

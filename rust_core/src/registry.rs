@@ -1,7 +1,9 @@
 //! Plans, subscriptions and usage windows: where the events of an external subscription id belong.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::advance::{Arrival, Pending};
 use crate::charge::Charge;
 use crate::error::{argument, CoreError, Result};
 use crate::id::{Id, IdMap};
@@ -10,9 +12,11 @@ use crate::plan::Plan;
 use crate::property::Sample;
 use crate::window::Span;
 
+mod advance;
 mod subscription;
 mod windows;
 
+pub use advance::Tracing;
 pub use subscription::{External, Subscription, SubscriptionSpec};
 pub use windows::Refold;
 
@@ -24,6 +28,9 @@ pub struct Registry {
     by_id: IdMap<usize>,
     stream_orgs: IdMap<Id>,
     tickets: u64,
+    /// Subscriptions with pending usage, and how much of it there is in all.
+    awaiting: BTreeSet<usize>,
+    pub pending_count: usize,
 }
 
 impl Registry {
@@ -69,6 +76,7 @@ impl Registry {
             spec,
             plan,
             windows: Vec::new(),
+            pending: VecDeque::new(),
         });
         &mut self.subscriptions[index]
     }
@@ -158,6 +166,7 @@ impl Registry {
         stream: StreamIndex,
         code: &[u8],
         sample: &Sample<'_>,
+        arrival: &Arrival<'_>,
     ) -> Result<()> {
         let external = self.externals.entry(external_key).or_default();
         if !external.streams.contains(&stream) {
@@ -166,12 +175,27 @@ impl Registry {
         let at = sample.moment.timestamp_us;
         let mut folded = false;
         for &index in &external.subscriptions {
-            folded |= self.subscriptions[index].fold(code, sample)?;
+            let known = &mut self.subscriptions[index];
+            let before = known.pending.len();
+            folded |= known.fold(code, sample, arrival)?;
+            if known.pending.len() > before {
+                self.pending_count += known.pending.len() - before;
+                self.awaiting.insert(index);
+            }
         }
         if !folded {
             external.unfolded.add(at, at);
         }
         Ok(())
+    }
+
+    /// Usage that waited to be billed when a snapshot was taken.
+    pub fn restore_pending(&mut self, index: usize, pending: VecDeque<Pending>) {
+        if !pending.is_empty() {
+            self.pending_count += pending.len();
+            self.awaiting.insert(index);
+        }
+        self.subscriptions[index].pending = pending;
     }
 
     fn index_of(&self, subscription: Id) -> Result<usize> {

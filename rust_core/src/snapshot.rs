@@ -1,14 +1,15 @@
 //! Everything committed but fingerprints in one piece, so that a start needs only the tail of the log.
 //!
 //! ```text
-//! magic "LAGOSNP" and format version 3 · CRC-32 of the rest u32
-//! secret check 16 · log · plans · subscriptions with windows · external ids · expressions
+//! magic "LAGOSNP" and format version 4 · CRC-32 of the rest u32
+//! secret check 16 · log · plans · subscriptions with windows and pending usage · external ids · expressions
 //! ```
 //! Staged usage is not part of it, nor are the fingerprints: their index stands for itself (`dedup`).
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::advance;
 use crate::charge::Charge;
 use crate::computed::Metrics;
 use crate::core::Core;
@@ -21,7 +22,7 @@ use crate::registry::{External, Registry, Subscription, SubscriptionSpec};
 use crate::window::{Ranges, Window};
 use crate::wire::{put_count, put_i64, put_id, put_u32, Reader};
 
-const MAGIC: &[u8; 8] = b"LAGOSNP\x03";
+const MAGIC: &[u8; 8] = b"LAGOSNP\x04";
 const HEADER_BYTES: usize = 12;
 
 impl Core {
@@ -135,7 +136,7 @@ fn encode_subscription(subscription: &Subscription, out: &mut Vec<u8>) -> Result
     for window in &subscription.windows {
         window.encode(out)?;
     }
-    Ok(())
+    advance::encode_all(&subscription.pending, out)
 }
 
 fn decode_subscription(registry: &mut Registry, reader: &mut Reader<'_>) -> Result<()> {
@@ -159,6 +160,8 @@ fn decode_subscription(registry: &mut Registry, reader: &mut Reader<'_>) -> Resu
         let ticket = registry.next_ticket();
         windows.push(Window::decode(&plan, ticket, reader)?);
     }
+    let pending = advance::decode_all(reader)?;
     registry.insert_subscription(spec, plan).windows = windows;
+    registry.restore_pending(registry.subscriptions.len() - 1, pending);
     Ok(())
 }

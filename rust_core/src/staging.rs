@@ -79,6 +79,9 @@ pub struct Foldable<'a> {
     pub group: usize,
     pub code: std::borrow::Cow<'a, [u8]>,
     pub sample: Sample<'a>,
+    /// Its number among all events of the segment, and its text.
+    pub number: u32,
+    pub raw: &'a [u8],
 }
 
 /// Events that will be committed together.
@@ -211,10 +214,11 @@ impl Batch {
                 let count = self.groups[group].events as usize;
                 positions[starts[group]..][..count].to_vec()
             })
-            .filter_map(|position| self.foldable_at(&self.events[position]))
+            .zip(0..)
+            .filter_map(|(position, number)| self.foldable_at(&self.events[position], number))
     }
 
-    fn foldable_at<'a>(&'a self, event: &'a StagedEvent) -> Option<Foldable<'a>> {
+    fn foldable_at<'a>(&'a self, event: &'a StagedEvent, number: u32) -> Option<Foldable<'a>> {
         let text = self.text(event);
         let cut = |part: Option<Part>, default| part.map_or(default, |part: Part| part.cut(text));
         Some(Foldable {
@@ -226,6 +230,8 @@ impl Batch {
                 properties: cut(event.properties, b"{}"),
                 computed: self.computed(event),
             },
+            number,
+            raw: text,
         })
     }
 }

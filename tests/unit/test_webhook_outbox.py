@@ -94,6 +94,8 @@ def test_the_whole_sequence_of_a_history() -> None:
         "invoice.payment_status_updated",
         "payment.succeeded",
         "invoice.payment_status_updated",
+        "subscription.trial_ended",
+        "subscription.updated",
         "customer.updated",
         "subscription.terminated",
         "billable_metric.deleted",

@@ -18,9 +18,10 @@ from lago_engine.domain.commands import CreatePlan, DeletePlan, UpdatePlan
 from lago_engine.domain.events import DomainEvent, PlanCreated, PlanDeleted, PlanUpdated
 from lago_engine.domain.validation import (
     ALREADY_EXISTS,
+    DAYS_MAX,
     INVALID,
     MANDATORY,
-    NOT_SUPPORTED_YET,
+    OUT_OF_RANGE,
     Checker,
     Reader,
 )
@@ -32,9 +33,11 @@ _UNBUILT: Final = ("fixed_charges", "minimum_commitment", "usage_thresholds")
 
 
 def _trial_period(checker: Checker, field: str) -> Decimal | None:
+    """Days, fractions too, within what a calendar can hold."""
     days = checker.decimal(field, at_least=0)
-    if days:
-        checker.fail(field, NOT_SUPPORTED_YET)
+    if days is not None and days > DAYS_MAX:
+        checker.fail(field, OUT_OF_RANGE)
+        return None
     return days
 
 

@@ -27,6 +27,7 @@ DocumentNumbering = Literal["per_customer", "per_organization"]
 IssuingDateAnchor = Literal["current_period_end", "next_period_start"]
 IssuingDateAdjustment = Literal["keep_anchor", "align_with_finalization_date"]
 SignatureAlgo = Literal["jwt", "hmac"]
+CouponFrequency = Literal["once", "recurring", "forever"]
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -213,6 +214,41 @@ class Plan(Entity, frozen=True):
     tax_ids: tuple[UUID, ...] = ()
     charges: tuple[Charge, ...] = ()
     metadata: Mapping[str, str | None] | None = None
+
+
+class Coupon(Entity, frozen=True):
+    """A discount that may be applied to customers (coupons_wallets_credit_notes.md §1).
+
+    plan_ids, billable_metric_ids: what it is limited to; at most one of them is not empty.
+    """
+
+    id: UUID
+    code: str
+    name: str
+    coupon_type: Literal["fixed_amount", "percentage"]
+    frequency: CouponFrequency
+    expiration: Literal["no_expiration", "time_limit"]
+    created_at: datetime
+    description: str | None = None
+    amount_cents: int | None = None
+    amount_currency: str | None = None
+    percentage_rate: Decimal | None = None
+    frequency_duration: int | None = None
+    reusable: bool = True
+    expiration_at: datetime | None = None
+    plan_ids: tuple[UUID, ...] = ()
+    billable_metric_ids: tuple[UUID, ...] = ()
+    deleted_at: datetime | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        return bool(self.plan_ids or self.billable_metric_ids)
+
+    def terminated_at(self, now: datetime) -> datetime | None:
+        """When it stopped being applied to customers; None while it can be."""
+        if self.expiration == "no_expiration" or self.expiration_at is None:
+            return None
+        return self.expiration_at if self.expiration_at < now else None
 
 
 class WebhookEndpoint(Entity, frozen=True):

@@ -208,6 +208,37 @@ def _(event: facts.PlanDeleted, state: OrganizationState) -> OrganizationState:
     return _changed(state, plans=_without(state.plans, event.plan.code))
 
 
+@_evolve.register
+def _(event: facts.CouponCreated, state: OrganizationState) -> OrganizationState:
+    coupon = event.coupon
+    return _changed(
+        state,
+        coupons=_with(state.coupons, coupon.code, coupon),
+        coupons_by_id=_with(state.coupons_by_id, coupon.id, coupon),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register
+def _(event: facts.CouponUpdated, state: OrganizationState) -> OrganizationState:
+    coupon = event.coupon
+    return _changed(
+        state,
+        coupons=_renamed(state.coupons, event.previous_code, coupon.code, coupon),
+        coupons_by_id=_with(state.coupons_by_id, coupon.id, coupon),
+    )
+
+
+@_evolve.register
+def _(event: facts.CouponDeleted, state: OrganizationState) -> OrganizationState:
+    coupon = event.coupon
+    return _changed(
+        state,
+        coupons=_without(state.coupons, coupon.code),
+        coupons_by_id=_with(state.coupons_by_id, coupon.id, coupon),
+    )
+
+
 # --- what customers do to it -------------------------------------------------------------------
 
 
@@ -216,12 +247,23 @@ def _(event: facts.CustomerCreated, state: OrganizationState) -> OrganizationSta
     return _changed(state, customers_count=state.customers_count + 1)
 
 
-@_evolve.register
-def _(event: facts.SubscriptionCreated, state: OrganizationState) -> OrganizationState:
+@_evolve.register(facts.SubscriptionCreated)
+@_evolve.register(facts.SubscriptionUpdated)
+def _(
+    event: facts.SubscriptionCreated | facts.SubscriptionUpdated, state: OrganizationState
+) -> OrganizationState:
     plan_id = event.subscription.plan_id
     if plan_id in state.attached_plans:
         return state
     return _changed(state, attached_plans=state.attached_plans | {plan_id})
+
+
+@_evolve.register
+def _(event: facts.CouponApplied, state: OrganizationState) -> OrganizationState:
+    coupon_id = event.applied_coupon.coupon_id
+    if coupon_id in state.applied_coupons:
+        return state
+    return _changed(state, applied_coupons=state.applied_coupons | {coupon_id})
 
 
 @_evolve.register

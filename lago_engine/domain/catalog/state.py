@@ -12,6 +12,7 @@ from lago_engine.domain.catalog.entities import (
     AddOn,
     ApiKey,
     BillableMetric,
+    Coupon,
     Organization,
     PaymentConnection,
     Plan,
@@ -24,8 +25,10 @@ from lago_engine.domain.catalog.entities import (
 class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     """Settings and catalog of one organization.
 
-    metrics, taxes, add_ons, pricing_units, plans: live items by code. `*_by_id`: every item ever, at its latest version.
+    metrics, taxes, add_ons, pricing_units, coupons, plans: live items by code. `*_by_id`: every item ever, at its
+    latest version.
     plan_versions: (plan id, version) → plan, every version that was ever in force.
+    applied_coupons: ids of coupons that some customer ever got.
     clock: the virtual instant of a test organization, None while it runs at real time.
     """
 
@@ -42,6 +45,9 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     plans_by_id: Mapping[UUID, Plan] = {}
     plan_versions: Mapping[tuple[UUID, int], Plan] = {}
     attached_plans: frozenset[UUID] = frozenset()
+    coupons: Mapping[str, Coupon] = {}
+    coupons_by_id: Mapping[UUID, Coupon] = {}
+    applied_coupons: frozenset[UUID] = frozenset()
     webhook_endpoints: Mapping[UUID, WebhookEndpoint] = {}
     connections: Mapping[str, PaymentConnection] = {}
     customers_count: int = 0

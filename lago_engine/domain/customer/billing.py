@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.customer.credits import use_credits, with_credits
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.links import in_line_order, make_link
 from lago_engine.domain.customer.payments import request_payment
@@ -26,64 +27,79 @@ from lago_engine.domain.customer.settings import (
     timezone_of,
 )
 from lago_engine.domain.customer.state import Subscription
-from lago_engine.domain.invoicing.builder import InvoiceInput, build_invoice
+from lago_engine.domain.invoicing.builder import build_invoice
 from lago_engine.domain.invoicing.dates import InvoiceDates, finalized_dates, subscription_dates
+from lago_engine.domain.invoicing.kinds import InvoiceKind
 from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoicingReason
 from lago_engine.domain.invoicing.numbering import customer_number, entity_number
 from lago_engine.domain.invoicing.usage_fees import billed_usage
+from lago_engine.domain.invoicing.work import InvoiceInput
 from lago_engine.domain.timezones import local_date, zone
 
 Item = tuple[Subscription, Plan, InvoiceLink]
+Billed = tuple[Subscription, InvoicingReason]
+"""A subscription and why it is billed."""
 
 
-def bill(
-    decision: Decision,
-    subscriptions: Sequence[Subscription],
-    *,
-    at: datetime,
-    reason: InvoicingReason,
-) -> None:
+def bill(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
     """Bill the subscriptions at `at`: one invoice per group that may share one (billing_periods.md §14)."""
 
-    def group(subscription: Subscription) -> tuple[str, str, str]:
-        alone = "" if subscription.consolidate_invoice else subscription.id.hex
-        currency = plan_of(subscription, decision.organization).amount_currency
-        return currency, subscription.purchase_order_number or "", alone
+    def group(item: Billed) -> tuple[str, str, str]:
+        alone = "" if item[0].consolidate_invoice else item[0].id.hex
+        return *_shared_terms(decision, item), alone
 
-    for _, members in groupby(sorted(subscriptions, key=group), key=group):
-        bill_together(decision, tuple(members), at=at, reason=reason)
+    for _, members in groupby(sorted(billed, key=group), key=group):
+        bill_together(decision, tuple(members), at=at)
 
 
-def bill_together(
-    decision: Decision,
-    subscriptions: Sequence[Subscription],
-    *,
-    at: datetime,
-    reason: InvoicingReason,
-) -> None:
+def bill_change(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
+    """Bill both sides of a change of plan on one invoice, if currency and order number allow it."""
+
+    def group(item: Billed) -> tuple[str, str]:
+        return _shared_terms(decision, item)
+
+    for _, members in groupby(sorted(billed, key=group), key=group):
+        bill_together(decision, tuple(members), at=at)
+
+
+def _shared_terms(decision: Decision, item: Billed) -> tuple[str, str]:
+    subscription, _ = item
+    currency = plan_of(subscription, decision.organization).amount_currency
+    return currency, subscription.purchase_order_number or ""
+
+
+def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
     """One invoice for subscriptions that may share it: a draft within the grace period, else final."""
     profile, organization = decision.state.profile, decision.organization
     settings = issuing_settings(profile, organization.organization)
     items = []
-    for subscription in subscriptions:
+    for subscription, reason in billed:
         plan = plan_of(subscription, organization)
         link = make_link(subscription, plan, profile, organization, at=at, reason=reason)
         items.append((subscription, plan, link))
     given = InvoiceInput(
-        invoice_id=ids.derive(profile.id, "invoice", decision.state.items_count + 1),
+        invoice_id=next_invoice_id(decision),
+        kind="subscription_draft" if settings.grace_period > 0 else "subscription",
         organization=organization,
         profile=profile,
+        currency=items[0][1].amount_currency,
         items=in_line_order(items),
         dates=subscription_dates(
-            local_today(decision, at), settings, periodic=reason == "subscription_periodic"
+            local_today(decision, at), settings, periodic=all(link.recurring for *_, link in items)
         ),
         created_at=at,
     )
+    given = with_credits(decision, given)
     draft = build_invoice(given, decision.usage, now=at)
     if settings.grace_period > 0:
         decision.record(e.InvoiceDrafted(invoice=draft), at=at)
     else:
-        _finalize(decision, draft, given, at=at)
+        finalize(decision, draft, inputs_hash(decision, given), at=at)
+
+
+def next_invoice_id(decision: Decision) -> UUID:
+    """The id of the invoice that is made next."""
+    return ids.derive(decision.state.id, "invoice", decision.state.items_count + 1)
 
 
 def local_today(decision: Decision, at: datetime) -> date:
@@ -102,17 +118,24 @@ def dates_of(invoice: Invoice) -> InvoiceDates:
     )
 
 
-def rebuild(decision: Decision, draft: Invoice, *, at: datetime) -> tuple[Invoice, InvoiceInput]:
-    """The draft recomputed for the same subscriptions, windows and reason, and what it was made from."""
+def rebuild(decision: Decision, draft: Invoice, *, at: datetime) -> Invoice:
+    """The draft recomputed for the same subscriptions, windows and reason."""
+    given = _redrafted(decision, draft, "subscription_draft")
+    return build_invoice(given, decision.usage, now=at)
+
+
+def _redrafted(decision: Decision, draft: Invoice, kind: InvoiceKind) -> InvoiceInput:
     given = InvoiceInput(
         invoice_id=draft.id,
+        kind=kind,
         organization=decision.organization,
         profile=decision.state.profile,
+        currency=draft.currency,
         items=[_relinked(decision, link) for link in draft.links],
         dates=dates_of(draft),
         created_at=draft.created_at,
     )
-    return build_invoice(given, decision.usage, now=at), given
+    return with_credits(decision, given)
 
 
 def _relinked(decision: Decision, link: InvoiceLink) -> Item:
@@ -123,7 +146,8 @@ def _relinked(decision: Decision, link: InvoiceLink) -> Item:
 
 def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
     """Recompute a draft, re-date it (invoices.md §4) and freeze it."""
-    rebuilt, given = rebuild(decision, draft, at=at)
+    given = _redrafted(decision, draft, "subscription")
+    rebuilt = build_invoice(given, decision.usage, now=at)
     dates = finalized_dates(
         dates_of(rebuilt),
         local_today(decision, at),
@@ -136,11 +160,14 @@ def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
         payment_due_date=dates.payment_due_date,
         net_payment_term=dates.net_payment_term,
     )
-    _finalize(decision, redated, given, at=at)
+    finalize(decision, redated, inputs_hash(decision, given), at=at)
 
 
-def _finalize(decision: Decision, draft: Invoice, given: InvoiceInput, *, at: datetime) -> None:
-    """Number and freeze the invoice, or close it when it is a skipped zero one; then collect."""
+def finalize(decision: Decision, draft: Invoice, inputs_hash: str, *, at: datetime) -> None:
+    """Number and freeze the invoice, or close it when it is a skipped zero one; then use its credits and collect.
+
+    inputs_hash: hex SHA-256 over what the invoice was computed from.
+    """
     profile, organization = decision.state.profile, decision.organization
     if draft.fees_amount_cents == 0 and not finalizes_zero_invoices(
         profile, organization.organization
@@ -166,8 +193,8 @@ def _finalize(decision: Decision, draft: Invoice, given: InvoiceInput, *, at: da
         finalized_at=at,
         updated_at=at,
     )
-    event = e.InvoiceFinalized(invoice=invoice, inputs_hash=inputs_hash(decision, given))
-    decision.record(event, at=at)
+    decision.record(e.InvoiceFinalized(invoice=invoice, inputs_hash=inputs_hash), at=at)
+    use_credits(decision, invoice, at=at)
     request_payment(decision, invoice.id, at=at)
 
 
@@ -182,6 +209,11 @@ def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
             # A charge with one bucket is written as that bucket.
             buckets = {str(k): b[0] if len(b) == 1 else b for k, b in charges.items()}
             used.append((subscription.id, buckets))
-    return sha256(
-        msgspec.json.encode([given.profile, given.items, given.dates, used], order="deterministic")
-    ).hexdigest()
+    # Written only where there are any, as the invoice's own credits are.
+    credits = [each for each in (given.coupons, given.credit_notes) if each]
+    return hash_of([given.profile, given.items, given.dates, used, *credits])
+
+
+def hash_of(inputs: Sequence[Any]) -> str:
+    """Hex SHA-256 over the inputs of an invoice."""
+    return sha256(msgspec.json.encode(inputs, order="deterministic")).hexdigest()

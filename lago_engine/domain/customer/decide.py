@@ -20,6 +20,7 @@ from lago_engine.domain.customer.payments import (
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
 from lago_engine.domain.invoicing.model import Invoice
@@ -45,7 +46,7 @@ def decide_customer(
 
 def _missing(command: c.CustomerCommand) -> str:
     """What a command about an unknown customer did not find."""
-    if isinstance(command, c.TerminateSubscription):
+    if isinstance(command, c.TerminateSubscription | c.UpdateSubscription):
         return "subscription"
     if isinstance(command, c.RecordPaymentOutcome):
         return "payment"
@@ -73,6 +74,11 @@ def _(command: c.CreateSubscription, decision: Decision) -> None:
 
 
 @_decide.register
+def _(command: c.UpdateSubscription, decision: Decision) -> None:
+    update_subscription(decision, command.subscription_id, command.input)
+
+
+@_decide.register
 def _(command: c.TerminateSubscription, decision: Decision) -> None:
     terminate_on_request(decision, command.external_id, command.input)
 
@@ -84,7 +90,7 @@ def _(command: c.RefreshInvoice, decision: Decision) -> None:
         if command.invoice_id not in decision.state.invoices:
             raise NotFound("invoice")
         return
-    rebuilt, _ = rebuild(decision, draft, at=decision.now)
+    rebuilt = rebuild(decision, draft, at=decision.now)
     decision.record(e.InvoiceRefreshed(invoice=rebuilt))
 
 

@@ -12,20 +12,28 @@ from msgspec.structs import replace
 
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.customer.activation import activated, bill_start
+from lago_engine.domain.customer.activation import (
+    activated,
+    bill_start,
+    end_trial,
+    trial_ends_at,
+)
 from lago_engine.domain.customer.billing import bill, finalize_draft
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.plan_changes import execute_downgrade
 from lago_engine.domain.customer.settings import plan_of, subject_of, timezone_of
-from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.customer.termination import terminate
 from lago_engine.domain.customer.windows import billing_instant
 from lago_engine.domain.periods import is_billing_day
 from lago_engine.domain.timezones import local_date, start_of_day, zone
 
-Task = Literal["activations", "terminations", "billing", "finalization", "payment_overdue"]
+Task = Literal[
+    "activations", "terminations", "billing", "free_trials", "finalization", "payment_overdue"
+]
 
 ORDER: tuple[Task, ...] = (
-    "activations", "terminations", "billing", "finalization", "payment_overdue",
+    "activations", "terminations", "billing", "free_trials", "finalization", "payment_overdue",
 )  # fmt: skip
 """Of things due at one instant: who is there is settled before who is billed (api_conventions.md §11)."""
 
@@ -42,7 +50,7 @@ def due_items(state: CustomerState, organization: OrganizationState) -> Iterator
     """Everything that will fall due if nothing else happens; each thing once."""
     tz = zone(timezone_of(state.profile, organization.organization))
     for subscription in state.subscriptions.values():
-        if subscription.status == "pending":
+        if subscription.status == "pending" and not subscription.replaces:
             day = local_date(subscription.subscription_at, tz)
             yield Due(start_of_day(day, tz), "activations", subscription.id)
         elif subscription.status == "active":
@@ -53,6 +61,9 @@ def due_items(state: CustomerState, organization: OrganizationState) -> Iterator
             at = billing_instant(subject, subscription)
             if at is not None:
                 yield Due(at, "billing", subscription.id)
+            free_until = trial_ends_at(subscription, plan_of(subscription, organization))
+            if free_until is not None:
+                yield Due(free_until, "free_trials", subscription.id)
     for draft in state.drafts.values():
         yield Due(start_of_day(draft.expected_finalization_date, tz), "finalization", draft.id)
     for record in state.invoices.values():
@@ -70,7 +81,7 @@ def next_due(state: CustomerState, organization: OrganizationState) -> datetime 
 def advance(decision: Decision, until: datetime) -> None:
     """Do everything due up to and including `until`, in order, each thing at its own instant.
 
-    Ends early when a subscription starts: metering counts its usage from the commit that says so, and only
+    Ends early when a subscription starts, in a change of plan too: metering counts its usage from the commit that says so, and only
     then it can be billed. What is due after that stays due.
     """
     while True:
@@ -80,7 +91,7 @@ def advance(decision: Decision, until: datetime) -> None:
         first = min(due, key=lambda d: (d.at, ORDER.index(d.task)))
         together = [d.subject for d in due if d.at == first.at and d.task == first.task]
         _do(decision, first.task, together, at=first.at)
-        if first.task == "activations":
+        if any(isinstance(r.event, e.SubscriptionStarted) for r in decision.recorded):
             return
 
 
@@ -109,18 +120,40 @@ def _bills_today(decision: Decision, subscription_id: UUID, now: datetime) -> bo
 
 def _do(decision: Decision, task: Task, subjects: list[UUID], *, at: datetime) -> None:
     if task == "billing":
-        subscriptions = [decision.state.subscriptions[subject] for subject in subjects]
-        bill(decision, subscriptions, at=at, reason="subscription_periodic")
+        _bill_periods(decision, subjects, at=at)
         return
     for subject in subjects:
         if task == "activations":
             _activate(decision, subject, at=at)
         elif task == "terminations":
             terminate(decision, decision.state.subscriptions[subject], at=at)
+        elif task == "free_trials":
+            end_trial(decision, decision.state.subscriptions[subject], at=at)
         elif task == "finalization":
             finalize_draft(decision, decision.state.drafts[subject], at=at)
         else:
             decision.record(e.InvoicePaymentOverdue(invoice_id=subject), at=at)
+
+
+def _bill_periods(decision: Decision, subjects: list[UUID], *, at: datetime) -> None:
+    """Bill who goes on, then change the plan of those who do not."""
+    subscriptions = [decision.state.subscriptions[subject] for subject in subjects]
+    changing = [s for s in subscriptions if _changes_plan(decision, s, at)]
+    staying = [s for s in subscriptions if s not in changing]
+    bill(decision, [(s, "subscription_periodic") for s in staying], at=at)
+    for subscription in changing:
+        subject = subject_of(subscription, decision.state.profile, decision.organization)
+        midnight = start_of_day(subject.local_date(at), subject.tz)
+        execute_downgrade(decision, subscription, effective_at=midnight, at=at)
+
+
+def _changes_plan(decision: Decision, subscription: Subscription, at: datetime) -> bool:
+    """Whether a downgrade takes effect: at the end of what the base fee paid for, not of a month in it."""
+    if not subscription.replaced_by:
+        return False
+    subject = subject_of(subscription, decision.state.profile, decision.organization)
+    day = subject.local_date(at)
+    return subject.main_grid.start(day) == day
 
 
 def _activate(decision: Decision, subscription_id: UUID, *, at: datetime) -> None:

@@ -56,10 +56,16 @@ def _(event: e.SubscriptionCreated, state: CustomerState) -> CustomerState:
 
 
 @_evolve.register(e.SubscriptionStarted)
+@_evolve.register(e.SubscriptionUpdated)
+@_evolve.register(e.SubscriptionTrialEnded)
 @_evolve.register(e.SubscriptionTerminated)
 @_evolve.register(e.SubscriptionCanceled)
 def _(
-    event: e.SubscriptionStarted | e.SubscriptionTerminated | e.SubscriptionCanceled,
+    event: e.SubscriptionStarted
+    | e.SubscriptionUpdated
+    | e.SubscriptionTrialEnded
+    | e.SubscriptionTerminated
+    | e.SubscriptionCanceled,
     state: CustomerState,
 ) -> CustomerState:
     return replace(
@@ -145,6 +151,49 @@ def _(event: e.InvoiceVoided, state: CustomerState) -> CustomerState:
 def _(event: e.InvoicePaymentOverdue, state: CustomerState) -> CustomerState:
     record = replace(state.invoices[event.invoice_id], payment_overdue=True)
     return replace(state, invoices=_with(state.invoices, record.id, record))
+
+
+@_evolve.register
+def _(event: e.CouponApplied, state: CustomerState) -> CustomerState:
+    coupon = event.applied_coupon
+    return replace(
+        state,
+        profile=event.customer,
+        applied_coupons=_with(state.applied_coupons, coupon.id, coupon),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register(e.CouponUsed)
+@_evolve.register(e.CouponGivenBack)
+@_evolve.register(e.AppliedCouponTerminated)
+def _(
+    event: e.CouponUsed | e.CouponGivenBack | e.AppliedCouponTerminated, state: CustomerState
+) -> CustomerState:
+    coupon = event.applied_coupon
+    return replace(state, applied_coupons=_with(state.applied_coupons, coupon.id, coupon))
+
+
+@_evolve.register(e.CreditNoteCreated)
+@_evolve.register(e.CreditNoteConsumed)
+@_evolve.register(e.CreditNoteRestored)
+@_evolve.register(e.CreditNoteUpdated)
+@_evolve.register(e.CreditNoteVoided)
+def _(
+    event: e.CreditNoteCreated
+    | e.CreditNoteConsumed
+    | e.CreditNoteRestored
+    | e.CreditNoteUpdated
+    | e.CreditNoteVoided,
+    state: CustomerState,
+) -> CustomerState:
+    note = event.credit_note
+    created = isinstance(event, e.CreditNoteCreated)
+    return replace(
+        state,
+        credit_notes=_with(state.credit_notes, note.id, note),
+        items_count=state.items_count + created,
+    )
 
 
 @_evolve.register

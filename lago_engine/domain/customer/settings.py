@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from lago_engine.domain.catalog.entities import Charge, Organization, Plan, Tax
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.invoicing.dates import IssuingSettings
 from lago_engine.domain.periods import PeriodSubject
+from lago_engine.domain.proration import trial_end
 
 
 def timezone_of(profile: CustomerProfile, organization: Organization) -> str:
@@ -61,10 +64,17 @@ def subject_of(
     return period_subject(subscription, plan, profile, organization.organization)
 
 
+def trial_end_of(subscription: Subscription, plan: Plan) -> datetime | None:
+    """Until when the base fee of a subscription that has started is free (subscriptions.md §4)."""
+    assert subscription.started_at is not None
+    return trial_end(subscription.initial_started_at or subscription.started_at, plan.trial_period)
+
+
 def period_subject(
     subscription: Subscription, plan: Plan, profile: CustomerProfile, organization: Organization
 ) -> PeriodSubject:
     """The subscription as the period arithmetic sees it."""
+    replaced_by = subscription.replaced_by
     return PeriodSubject(
         subscription_at=subscription.subscription_at,
         created_at=subscription.created_at,
@@ -78,4 +88,5 @@ def period_subject(
         timezone=timezone_of(profile, organization),
         ending_at=subscription.ending_at,
         terminated_at=subscription.terminated_at,
+        successor=replaced_by.succession if replaced_by else None,
     )

@@ -8,14 +8,31 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from lago_engine.domain.catalog.entities import Entity
 from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
+from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoiceStatus, PaymentStatus
+from lago_engine.domain.periods import Succession
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
 OnTerminationCreditNote = Literal["credit", "skip", "refund", "offset"]
 OnTerminationInvoice = Literal["generate", "skip"]
 PaymentState = Literal["pending", "processing", "succeeded", "failed"]
+
+
+class PlanChange(Entity, frozen=True):
+    """The other subscription of a change of plan (subscriptions.md §3).
+
+    plan_id: its plan when the change was asked for. took_effect_at: None while a downgrade waits for its period.
+    """
+
+    subscription_id: UUID
+    plan_id: UUID
+    succession: Succession
+    took_effect_at: datetime | None = None
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +42,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     next_billing_on: the cursor – the local date of the next period start that is not billed yet; None unless
     active and lasting beyond it. A date, so that it survives a change of the customer's time zone.
     base_fees: how many base fees were billed. last_link: the latest invoice link, for zone changes.
+    replaces, replaced_by: its neighbours in a chain of plan changes. initial_started_at: when the first subscription
+    with the external id started; trials count from it. These and the members after them are only written when set.
     """
 
     id: UUID
@@ -48,6 +67,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     next_billing_on: date | None = None
     base_fees: int = 0
     last_link: InvoiceLink | None = None
+    replaces: PlanChange | UnsetType = UNSET
+    replaced_by: PlanChange | UnsetType = UNSET
+    initial_started_at: datetime | UnsetType = UNSET
+    trial_ended_at: datetime | UnsetType = UNSET
+    progressive_billing_disabled: bool | UnsetType = UNSET
 
 
 class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +118,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
 
     invoices: every invoice that left draft, as a short record. drafts: drafts in full.
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
-    usage_windows in use follow from subscriptions and drafts.
+    usage_windows in use follow from subscriptions and drafts. applied_coupons, credit_notes: all of them, oldest first.
     """
 
     profile: CustomerProfile
@@ -103,6 +127,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     invoices: Mapping[UUID, InvoiceRecord] = {}
     payments: Mapping[UUID, Payment] = {}
     settled_payments: frozenset[UUID] = frozenset()
+    applied_coupons: Mapping[UUID, AppliedCoupon] = {}
+    credit_notes: Mapping[UUID, CreditNote] = {}
     last_sequential_id: int = 0
     items_count: int = 0
 

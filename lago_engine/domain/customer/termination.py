@@ -1,4 +1,4 @@
-"""Subscriptions end: on request or at their `ending_at` (subscriptions.md §5)."""
+"""Subscriptions end: on request, at their `ending_at`, or in favour of another plan (subscriptions.md §5)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
@@ -17,16 +18,17 @@ from lago_engine.domain.periods import link_windows
 from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
+CREDIT_NOTE_OPTIONS = ("credit", "refund", "offset", "skip")
+INVOICE_OPTIONS = ("generate", "skip")
+
 
 def terminate_on_request(decision: Decision, external_id: str, given: Mapping[str, Any]) -> None:
     """`DELETE /subscriptions/{external_id}`: cancel the pending one or end the active one now."""
     check = Checker(given)
     credit_note = check.choice(
-        "on_termination_credit_note",
-        ("credit", "refund", "offset", "skip"),
-        unknown="invalid_value",
+        "on_termination_credit_note", CREDIT_NOTE_OPTIONS, unknown="invalid_value"
     )
-    invoice = check.choice("on_termination_invoice", ("generate", "skip"), unknown="invalid_value")
+    invoice = check.choice("on_termination_invoice", INVOICE_OPTIONS, unknown="invalid_value")
     check.raise_failures()
     wanted = "pending" if given.get("status") == "pending" else "active"
     subscription = next(
@@ -40,10 +42,7 @@ def terminate_on_request(decision: Decision, external_id: str, given: Mapping[st
     if subscription is None:
         raise NotFound("subscription")
     if wanted == "pending":
-        canceled = replace(subscription, status="canceled", canceled_at=decision.now)
-        decision.record(
-            e.SubscriptionCanceled(customer=decision.state.profile, subscription=canceled)
-        )
+        _cancel(decision, subscription)
         return
     stored = replace(
         subscription,
@@ -53,16 +52,48 @@ def terminate_on_request(decision: Decision, external_id: str, given: Mapping[st
     terminate(decision, stored, at=decision.now)
 
 
+def _cancel(decision: Decision, pending: Subscription) -> None:
+    """Give up a subscription that has not started; a downgrade leaves the current one as it is."""
+    if not pending.replaces:
+        _record_canceled(decision, pending, at=decision.now)
+        return
+    current = decision.state.subscriptions[pending.replaces.subscription_id]
+    kept = cancel_scheduled_change(decision, current, at=decision.now)
+    decision.record(e.SubscriptionUpdated(customer=decision.state.profile, subscription=kept))
+
+
+def cancel_scheduled_change(
+    decision: Decision, current: Subscription, *, at: datetime
+) -> Subscription:
+    """Cancel the downgrade that waits for `current`, if there is one; `current` without it."""
+    if not current.replaced_by:
+        return current
+    pending = decision.state.subscriptions[current.replaced_by.subscription_id]
+    _record_canceled(decision, pending, at=at)
+    return replace(current, replaced_by=UNSET)
+
+
+def _record_canceled(decision: Decision, pending: Subscription, *, at: datetime) -> None:
+    canceled = replace(pending, status="canceled", canceled_at=at)
+    decision.record(
+        e.SubscriptionCanceled(customer=decision.state.profile, subscription=canceled), at=at
+    )
+
+
 def terminate(decision: Decision, subscription: Subscription, *, at: datetime) -> None:
     """End an active subscription at `at` with its stored options, and bill what it still owes."""
+    subscription = cancel_scheduled_change(decision, subscription, at=at)
+    terminated = end(decision, subscription, at=at)
+    if terminated.on_termination_invoice == "generate":
+        bill(decision, [(terminated, "subscription_terminating")], at=at)
+
+
+def end(decision: Decision, subscription: Subscription, *, at: datetime) -> Subscription:
+    """Record the end of an active subscription, and give back what was paid for days after it."""
     plan = plan_of(subscription, decision.organization)
     credit_note = subscription.on_termination_credit_note or "credit"
-    if (
-        plan.pay_in_advance
-        and credit_note != "skip"
-        and _unused_prepaid(decision, subscription, at)
-    ):
-        raise ValidationFailed.of("on_termination_credit_note", "not_supported_yet")
+    if plan.pay_in_advance and credit_note != "skip":
+        _refuse_unused_prepaid(decision, subscription, at)
     terminated = replace(
         subscription,
         status="terminated",
@@ -73,14 +104,17 @@ def terminate(decision: Decision, subscription: Subscription, *, at: datetime) -
     decision.record(
         e.SubscriptionTerminated(customer=decision.state.profile, subscription=terminated), at=at
     )
-    if terminated.on_termination_invoice == "generate":
-        bill(decision, [terminated], at=at, reason="subscription_terminating")
+    return terminated
 
 
-def _unused_prepaid(decision: Decision, subscription: Subscription, at: datetime) -> bool:
-    """Whether days of a billed, paid-in-advance period are left, which a credit note would give back."""
+def _refuse_unused_prepaid(decision: Decision, subscription: Subscription, at: datetime) -> None:
+    """Days of a billed, paid-in-advance period that are left would be given back by a credit note."""
     if not subscription.base_fees or plan_of(subscription, decision.organization).amount_cents == 0:
-        return False
+        return
     subject = subject_of(subscription, decision.state.profile, decision.organization)
-    running = link_windows(subject, at, mode="current_usage")
-    return subject.local_date(at) < subject.local_date(running.subscription_to)
+    if subject.successor == "downgrade":
+        return
+    last_day = subject.local_date(link_windows(subject, at, mode="current_usage").subscription_to)
+    # The day of an upgrade is paid to the new plan.
+    if subject.successor == "upgrade" or subject.local_date(at) < last_day:
+        raise ValidationFailed.of("on_termination_credit_note", "not_supported_yet")

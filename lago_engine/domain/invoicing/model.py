@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.invoicing.kinds import InvoiceType
 
 InvoiceStatus = Literal["draft", "finalized", "voided", "closed"]
 PaymentStatus = Literal["pending", "succeeded", "failed"]
@@ -51,16 +52,17 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
 
     true_up_parent_fee_id: set on the fee that raises a charge to its minimum, to the fee that it stands
     beside; true_up_fee_id is the way back (charges.md §12). charge_filter, grouped_by: the bucket of its charge,
-    where there are several. total_aggregated_units: of a weighted sum where it is not the units. These three are
-    only written when they are set.
+    where there are several. total_aggregated_units: of a weighted sum where it is not the units. These three,
+    precise_credit_notes_amount_cents and description are only written when they are set. Fees of add-ons on one-off
+    invoices have no subscription.
     """
 
     id: UUID
-    fee_type: Literal["subscription", "charge"]
-    subscription_id: UUID
-    external_subscription_id: str
+    fee_type: Literal["subscription", "charge", "add_on"]
+    subscription_id: UUID | None
+    external_subscription_id: str | None
     item_id: UUID
-    item_type: Literal["Subscription", "BillableMetric"]
+    item_type: Literal["Subscription", "BillableMetric", "AddOn"]
     item_code: str
     item_name: str
     item_description: str | None
@@ -86,6 +88,8 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     charge_filter: FeeFilter | UnsetType = UNSET
     grouped_by: Mapping[str, str | None] | UnsetType = UNSET
     total_aggregated_units: Decimal | UnsetType = UNSET
+    precise_credit_notes_amount_cents: Decimal | UnsetType = UNSET
+    description: str | UnsetType = UNSET
 
 
 class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,10 +119,32 @@ class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):
     next_billing_on: date | None = None
 
 
+CreditItem = Literal["coupon", "credit_note", "invoice"]
+
+
+class Credit(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that made an invoice cheaper: a coupon, a credit note, or an earlier progressive invoice."""
+
+    id: UUID
+    item_type: CreditItem
+    item_id: UUID
+    item_code: str
+    item_name: str
+    amount_cents: int
+    item_description: str | None = None
+    applied_coupon_id: UUID | None = None
+
+    @property
+    def before_taxes(self) -> bool:
+        """Whether it lowers what is taxed; credit notes pay the taxed total."""
+        return self.item_type != "credit_note"
+
+
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     """A whole invoice document. While draft it is recomputed; once finalized its amounts never change.
 
     customer: snapshot of who is billed, taken when the invoice was built. created_at: the billing instant.
+    credits: in the order in which they were taken; only written when there are any.
     """
 
     id: UUID
@@ -146,7 +172,16 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     taxes_rate: Decimal
     sub_total_including_taxes_amount_cents: int
     total_amount_cents: int
-    invoice_type: Literal["subscription"] = "subscription"
+    invoice_type: InvoiceType = "subscription"
     self_billed: bool = False
     finalized_at: datetime | None = None
     voided_at: datetime | None = None
+    credits: tuple[Credit, ...] | UnsetType = UNSET
+
+    def credits_of(self, item_type: CreditItem) -> tuple[Credit, ...]:
+        """The credits of one kind."""
+        return tuple(credit for credit in self.credits or () if credit.item_type == item_type)
+
+    def credited_cents(self, item_type: CreditItem) -> int:
+        """What credits of one kind took off."""
+        return sum(credit.amount_cents for credit in self.credits_of(item_type))

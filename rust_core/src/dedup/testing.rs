@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::id::Id;
 
-/// A key as random as a fingerprint (SplitMix64, twice).
+/// A key as random as a fingerprint (`SplitMix64`, twice).
 pub fn key(number: u64) -> Id {
     let half = |seed: u64| {
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

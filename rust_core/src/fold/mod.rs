@@ -64,6 +64,11 @@ impl Aggregation {
         matches!(self, Self::Sum | Self::UniqueCount | Self::WeightedSum)
     }
 
+    /// What the units of an event are is known when it arrives.
+    pub fn may_be_paid_in_advance(self) -> bool {
+        matches!(self, Self::Count | Self::Sum | Self::UniqueCount)
+    }
+
     /// The aggregate of no events.
     pub fn empty(self) -> Aggregate {
         match self {

@@ -6,13 +6,18 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use super::advance::{self, PendingRow};
 use super::charges::{self, ChargeArgument, LevelArgument, UsageRow};
-use super::{hash_bytes, head_tuple, slices, Hash32, Id16};
+use super::log_fold::{PyLogFold, PyRefold};
+use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
+use crate::advance::Place;
 use crate::chain::{CommitHead, Head};
+use crate::charge::Charge;
 use crate::commit::{Fact, Sealed};
 use crate::core::{Answer, Core};
 use crate::dedup::Index;
 use crate::error::Result;
+use crate::log_fold::LogFold;
 use crate::reading::{Level, Period};
 use crate::registry::SubscriptionSpec;
 
@@ -83,7 +88,7 @@ impl PySealed {
 }
 
 #[pyclass(frozen, name = "Core", module = "lago_engine._core")]
-pub(super) struct PyCore(Core);
+pub(super) struct PyCore(pub(super) Core);
 
 #[pymethods]
 #[allow(clippy::needless_pass_by_value)] // Extracted arguments are owned.
@@ -164,9 +169,23 @@ impl PyCore {
         Ok(py.detach(|| self.0.rollback())?)
     }
 
-    fn put_plan(&self, plan_key: Id16, charges: Vec<ChargeArgument>) -> PyResult<()> {
+    #[pyo3(signature = (plan_key, charges, in_advance = Vec::new()))]
+    fn put_plan(
+        &self,
+        plan_key: Id16,
+        charges: Vec<ChargeArgument>,
+        in_advance: Vec<Id16>,
+    ) -> PyResult<()> {
         let plan: Result<Vec<_>> = charges.iter().map(charges::charge).collect();
-        let plan = plan?;
+        let marked = |charge: &Charge| in_advance.iter().any(|id| id.id() == charge.id);
+        let plan = plan?.into_iter().map(|charge| {
+            if marked(&charge) {
+                charge.paid_in_advance()
+            } else {
+                Ok(charge)
+            }
+        });
+        let plan = plan.collect::<Result<_>>()?;
         Ok(self.0.lock()?.registry.put_plan(plan_key.id(), plan)?)
     }
 
@@ -239,6 +258,46 @@ impl PyCore {
         })?)
     }
 
+    fn begin_refold(
+        &self,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+    ) -> PyResult<Option<PyRefold>> {
+        let running = self
+            .0
+            .begin_refold(subscription_id.id(), (from_us, to_us))?;
+        Ok(running.map(PyRefold::new))
+    }
+
+    fn finish_refold(&self, py: Python<'_>, refold: &PyRefold) -> PyResult<bool> {
+        let running = refold.take()?;
+        Ok(py.detach(|| self.0.finish_refold(running))?)
+    }
+
+    /// streams: the fold may skip all others.
+    #[pyo3(signature = (streams = None))]
+    fn log_fold(&self, streams: Option<Vec<Id16>>) -> PyLogFold {
+        let streams = streams.map(|streams| streams.iter().map(Id16::id).collect());
+        PyLogFold::new(LogFold::new(self.0.fingerprinter.clone(), streams))
+    }
+
+    fn streams_of<'py>(
+        &self,
+        py: Python<'py>,
+        org: Id16,
+        external_subscription_id: &str,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let fingerprinter = &self.0.fingerprinter;
+        let key = fingerprinter.external_key(org.id(), external_subscription_id.as_bytes());
+        let streams: Vec<_> = {
+            let state = self.0.lock()?;
+            let streams = state.registry.streams_of(key).iter();
+            streams.map(|&index| state.log.stream_id(index)).collect()
+        };
+        Ok(streams.into_iter().map(|id| id_bytes(py, id)).collect())
+    }
+
     fn close_window(&self, subscription_id: Id16, from_us: i64, to_us: i64) -> PyResult<()> {
         let mut state = self.0.lock()?;
         Ok(state
@@ -267,6 +326,68 @@ impl PyCore {
         )?;
         let rows = usage.map(|usage| usage.into_iter().map(|usage| charges::row(py, usage)));
         rows.map(Iterator::collect).transpose()
+    }
+
+    fn pending_subscriptions<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let waiting = self.0.lock()?.registry.pending_subscriptions(limit);
+        Ok(waiting.into_iter().map(|id| id_bytes(py, id)).collect())
+    }
+
+    #[pyo3(signature = (subscription_id, after, limit))]
+    fn pending_usage<'py>(
+        &self,
+        py: Python<'py>,
+        subscription_id: Id16,
+        after: Option<Place>,
+        limit: usize,
+    ) -> PyResult<Vec<PendingRow<'py>>> {
+        let state = self.0.lock()?;
+        let pending = state.registry.pending(subscription_id.id(), after, limit)?;
+        drop(state);
+        advance::rows(py, pending)
+    }
+
+    fn drop_pending(&self, subscription_id: Id16, until: Place) -> PyResult<()> {
+        let mut state = self.0.lock()?;
+        Ok(state.registry.drop_pending(subscription_id.id(), until)?)
+    }
+
+    fn trace_window(
+        &self,
+        py: Python<'_>,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+        segments: Vec<PyBackedBytes>,
+    ) -> PyResult<()> {
+        let bounds = (from_us, to_us);
+        Ok(py.detach(|| {
+            self.0
+                .trace_window(subscription_id.id(), bounds, &slices(&segments))
+        })?)
+    }
+
+    #[allow(clippy::too_many_arguments)] // The window and the event.
+    fn probe_window<'py>(
+        &self,
+        py: Python<'py>,
+        subscription_id: Id16,
+        from_us: i64,
+        to_us: i64,
+        event: PyBackedBytes,
+        timestamp_us: i64,
+    ) -> PyResult<Option<Vec<PendingRow<'py>>>> {
+        let bounds = (from_us, to_us);
+        let records = self
+            .0
+            .probe_window(subscription_id.id(), bounds, &event, timestamp_us)?;
+        records
+            .map(|records| advance::rows(py, records))
+            .transpose()
     }
 
     fn apply_fact(&self, stream_id: Id16, version: u64, hash: Hash32) -> PyResult<()> {

@@ -1,8 +1,10 @@
 //! The Python face of the core: argument types, errors and the module.
 
+mod advance;
 mod charges;
 mod core;
 mod expression;
+mod log_fold;
 mod readers;
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
@@ -82,6 +84,8 @@ mod _core {
     use super::core::{PyCore, PyIngest, PySealed};
     #[pymodule_export]
     use super::expression::PyExpression;
+    #[pymodule_export]
+    use super::log_fold::{PyLogFold, PyRefold};
     #[pymodule_export]
     use super::readers::{PyChainVerifier, PyEventScan};
 

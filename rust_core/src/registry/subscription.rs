@@ -1,7 +1,9 @@
 //! Subscriptions as the registry knows them, and what their external ids hold.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::advance::{records, Arrival, Pending, Totals};
 use crate::error::Result;
 use crate::id::Id;
 use crate::log::StreamIndex;
@@ -36,6 +38,8 @@ pub struct Subscription {
     pub plan: Arc<Plan>,
     pub span: Span,
     pub windows: Vec<Window>,
+    /// Usage that waits to be billed, in the order of the log.
+    pub pending: VecDeque<Pending>,
 }
 
 impl Subscription {
@@ -45,20 +49,45 @@ impl Subscription {
     }
 
     /// Adds one committed event to every window that counts it; true if one does.
-    pub(super) fn fold(&mut self, code: &[u8], sample: &Sample<'_>) -> Result<bool> {
+    ///
+    /// An event in a complete window tells what it changed there to the charges that bill it.
+    pub(super) fn fold(
+        &mut self,
+        code: &[u8],
+        sample: &Sample<'_>,
+        arrival: &Arrival<'_>,
+    ) -> Result<bool> {
+        let at = sample.moment.timestamp_us;
+        let billed = self.plan.bills_in_advance && self.span.contains(at);
+        let mut changes = Vec::new();
         let mut hits = None;
         for window in &mut self.windows {
             let span = window.span.intersection(&self.span);
-            if !span.reach(&self.plan).contains(sample.moment.timestamp_us) {
+            if !span.reach(&self.plan).contains(at) {
                 continue;
             }
             let hits = match &hits {
                 Some(hits) => hits,
                 None => hits.insert(self.plan.hits(code, sample)?),
             };
-            window.fold(&span, hits, sample.moment)?;
+            if billed && window.complete && span.contains(at) {
+                let before = Totals::of(&window.buckets, hits)?;
+                window.fold(&span, hits, sample.moment)?;
+                changes = before.changes(&window.buckets, hits, window.bounds)?;
+            } else {
+                window.fold(&span, hits, sample.moment)?;
+            }
         }
-        Ok(hits.is_some())
+        let folded = hits.is_some();
+        if billed {
+            let hits = match hits {
+                Some(hits) => hits,
+                None => self.plan.hits(code, sample)?,
+            };
+            let records = records(&self.plan, &hits, changes, sample, arrival)?;
+            self.pending.extend(records);
+        }
+        Ok(folded)
     }
 }
 

@@ -1,10 +1,16 @@
 use super::*;
+use crate::advance::Arrival;
 use crate::bucket::empty_buckets;
 use crate::fold::Aggregation;
 use crate::property::Moment;
 
 const ORG: Id = 1;
 const KEY: Id = 2;
+const ARRIVAL: Arrival<'_> = Arrival {
+    segment: 1,
+    event: 0,
+    raw: b"{}",
+};
 const WINDOW: (i64, i64) = (10_000, 20_000);
 
 fn charge(id: Id) -> Charge {
@@ -45,7 +51,7 @@ fn event(registry: &mut Registry, timestamp_us: i64) {
         properties: b"{}",
         computed: None,
     };
-    registry.fold(KEY, 0, b"calls", &sample).unwrap();
+    registry.fold(KEY, 0, b"calls", &sample, &ARRIVAL).unwrap();
 }
 
 fn counts(registry: &Registry) -> Option<Vec<u64>> {
@@ -155,7 +161,7 @@ fn recurring_metrics_carry_over_into_the_next_window() {
             properties: br#"{"n":1.5}"#,
             computed: None,
         };
-        registry.fold(KEY, 0, b"calls", &sample).unwrap();
+        registry.fold(KEY, 0, b"calls", &sample, &ARRIVAL).unwrap();
     }
     let units = |registry: &Registry, window| {
         let totals = registry.read_window(5, window, None, &[]).unwrap();

@@ -22,7 +22,7 @@ pub struct Refold {
 }
 
 impl Registry {
-    fn window(
+    pub(super) fn window(
         &self,
         subscription: Id,
         bounds: (i64, i64),
@@ -112,7 +112,7 @@ impl Registry {
         match self.window(subscription, bounds)? {
             Some((known, window)) if window.complete => {
                 let span = known.span_of(window);
-                reading::read(&known.plan, window, span, period, levels).map(Some)
+                reading::read(&known.plan, &window.buckets, span, period, levels).map(Some)
             }
             _ => Ok(None),
         }

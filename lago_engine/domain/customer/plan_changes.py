@@ -1,0 +1,124 @@
+"""Changes of plan: upgrades at once, downgrades at the end of the paid period (subscriptions.md §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from lago_engine.domain import events as e
+from lago_engine.domain.catalog.entities import Interval, Plan
+from lago_engine.domain.customer.activation import activated, billed_at_start
+from lago_engine.domain.customer.billing import Billed, bill_change
+from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.settings import plan_of
+from lago_engine.domain.customer.state import PlanChange, Subscription
+from lago_engine.domain.customer.termination import cancel_scheduled_change, end
+from lago_engine.domain.periods import Succession
+
+PERIODS_PER_YEAR: Final[Mapping[Interval, int]] = {
+    "weekly": 52, "monthly": 12, "quarterly": 4, "semiannual": 2, "yearly": 1,
+}  # fmt: skip
+
+
+def yearly_amount_cents(plan: Plan) -> int:
+    """What plans are compared by (plans.md §13)."""
+    return plan.amount_cents * PERIODS_PER_YEAR[plan.interval]
+
+
+def change_plan(
+    decision: Decision,
+    current: Subscription,
+    requested: Subscription,
+    plan: Plan,
+    given: Mapping[str, Any],
+) -> None:
+    """Put `current` on another plan; `requested` has what the request says of the subscription."""
+    if current.status == "pending":
+        _replace_plan(decision, current, requested, plan)
+    elif yearly_amount_cents(plan) >= yearly_amount_cents(plan_of(current, decision.organization)):
+        _upgrade(decision, current, _heir(current, requested, given, "upgrade"), plan)
+    else:
+        _schedule_downgrade(decision, current, _heir(current, requested, given, "downgrade"))
+
+
+def _replace_plan(
+    decision: Decision, pending: Subscription, requested: Subscription, plan: Plan
+) -> None:
+    """A subscription that has not started just starts on the other plan."""
+    changed = replace(
+        pending, plan_id=plan.id, plan_code=plan.code, name=requested.name or pending.name
+    )
+    decision.record(e.SubscriptionUpdated(customer=decision.state.profile, subscription=changed))
+
+
+def _heir(
+    current: Subscription,
+    requested: Subscription,
+    given: Mapping[str, Any],
+    succession: Succession,
+) -> Subscription:
+    """The next subscription of the chain, pending: same id and billing grid, and what it inherits."""
+    inherited = {
+        field: getattr(current, field)
+        for field in ("ending_at", "consolidate_invoice", "purchase_order_number")
+        if given.get(field) is None
+    }
+    return replace(
+        requested,
+        subscription_at=current.subscription_at,
+        billing_time=current.billing_time,
+        replaces=PlanChange(
+            subscription_id=current.id, plan_id=current.plan_id, succession=succession
+        ),
+        **inherited,
+    )
+
+
+def _schedule_downgrade(decision: Decision, current: Subscription, heir: Subscription) -> None:
+    """The downgrade waits, in the place of one that waited before."""
+    current = cancel_scheduled_change(decision, current, at=decision.now)
+    profile = decision.state.profile
+    decision.record(e.SubscriptionCreated(customer=profile, subscription=heir))
+    change = PlanChange(subscription_id=heir.id, plan_id=heir.plan_id, succession="downgrade")
+    scheduled = replace(current, replaced_by=change)
+    decision.record(e.SubscriptionUpdated(customer=profile, subscription=scheduled))
+
+
+def _upgrade(decision: Decision, current: Subscription, heir: Subscription, plan: Plan) -> None:
+    """The old subscription ends now, the new one starts now, one invoice settles both."""
+    now = decision.now
+    current = cancel_scheduled_change(decision, current, at=now)
+    billed = _hand_over(decision, current, heir, at=now)
+    new = activated(decision, heir, plan, started_at=now, now=now)
+    decision.record(e.SubscriptionCreated(customer=decision.state.profile, subscription=new))
+    bill_change(decision, [billed, *billed_at_start(new, plan)], at=now)
+
+
+def execute_downgrade(
+    decision: Decision, current: Subscription, *, effective_at: datetime, at: datetime
+) -> None:
+    """The scheduled change of `current` takes effect with the first instant of a period, billed at `at`."""
+    assert current.replaced_by
+    pending = decision.state.subscriptions[current.replaced_by.subscription_id]
+    plan = plan_of(pending, decision.organization)
+    billed = _hand_over(decision, current, pending, at=effective_at)
+    new = activated(decision, pending, plan, started_at=effective_at, now=at)
+    decision.record(e.SubscriptionStarted(customer=decision.state.profile, subscription=new), at=at)
+    bill_change(decision, [billed, *billed_at_start(new, plan)], at=at)
+
+
+def _hand_over(
+    decision: Decision, current: Subscription, heir: Subscription, *, at: datetime
+) -> Billed:
+    """End `current` in favour of `heir`; how it is billed."""
+    assert heir.replaces
+    change = PlanChange(
+        subscription_id=heir.id,
+        plan_id=heir.plan_id,
+        succession=heir.replaces.succession,
+        took_effect_at=at,
+    )
+    return end(decision, replace(current, replaced_by=change), at=at), "subscription_terminating"

@@ -1,0 +1,87 @@
+"""An invoice while it is put together: what the steps of the pipeline hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain.catalog.entities import Coupon, Plan, Tax
+from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
+from lago_engine.domain.invoicing.credit_note import CreditNote
+from lago_engine.domain.invoicing.dates import InvoiceDates
+from lago_engine.domain.invoicing.kinds import InvoiceKind
+from lago_engine.domain.invoicing.model import AppliedTax, Credit, Fee, InvoiceLink
+
+
+class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an invoice is a function of, its fees apart.
+
+    kind: which steps apply. items: the subscriptions on it, each with its link (windows, reason) and the plan as
+    priced, in line order; none on a one-off invoice. coupons: the active applied ones, oldest first.
+    credit_notes: those with a balance, oldest first.
+    """
+
+    invoice_id: UUID
+    kind: InvoiceKind
+    organization: OrganizationState
+    profile: CustomerProfile
+    currency: str
+    items: Sequence[tuple[Subscription, Plan, InvoiceLink]]
+    dates: InvoiceDates
+    created_at: datetime
+    coupons: Sequence[tuple[AppliedCoupon, Coupon]] = ()
+    credit_notes: Sequence[CreditNote] = ()
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A fee with what decides its discounts and taxes.
+
+    plan_ids: the plan of its subscription and those it was overridden from; coupons may be limited to them.
+    """
+
+    fee: Fee
+    taxes: tuple[Tax, ...]
+    plan_ids: tuple[UUID, ...] = ()
+
+
+class InvoiceTaxes(msgspec.Struct, frozen=True, kw_only=True):
+    """Tax lines by tax, their total (rounded once) and the effective rate in percent."""
+
+    lines: tuple[AppliedTax, ...]
+    amount_cents: int
+    rate: Decimal
+
+
+UNTAXED: Final = InvoiceTaxes(lines=(), amount_cents=0, rate=Decimal(0))
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What the steps so far have made of the invoice. `credits` are in the order in which they were taken."""
+
+    lines: tuple[Line, ...]
+    credits: tuple[Credit, ...] = ()
+    taxes: InvoiceTaxes = UNTAXED
+
+    @property
+    def fees_amount_cents(self) -> int:
+        return sum(line.fee.amount_cents for line in self.lines)
+
+    @property
+    def sub_total_cents(self) -> int:
+        """What is taxed: fees less coupons and progressive billing."""
+        taken = sum(credit.amount_cents for credit in self.credits if credit.before_taxes)
+        return self.fees_amount_cents - taken
+
+    @property
+    def total_cents(self) -> int:
+        """What is left to collect."""
+        taken = sum(credit.amount_cents for credit in self.credits)
+        return self.fees_amount_cents + self.taxes.amount_cents - taken
