@@ -126,9 +126,9 @@ async def test_a_damaged_block_stops_the_engine_before_it_guesses(home: Home) ->
     flipped(first_run(home), 70)
     async with running(home, ManualClock(NOW)) as opened:
         shop = Shop(opened)
+        batch = [shop.event("acme", "calls", id=f"event {number}") for number in range(EVENTS)]
         with pytest.raises(UnavailableError):
-            for number in range(EVENTS):
-                await shop.ingest([shop.event("acme", "calls", id=f"event {number}")])
+            await shop.ingest(batch)
         with pytest.raises(UnavailableError):
             await shop.ingest([shop.event("acme", "calls", id="new")])
         assert opened.engine.partition.failed is not None
