@@ -19,8 +19,10 @@ __all__ = [
     "Ingest",
     "LogFold",
     "Refold",
+    "RepetitionCheck",
     "Sealed",
     "USAGE_TOPIC",
+    "UsageErrors",
 ]
 
 BUILD_PROFILE: Final[Literal["release", "dev"]]
@@ -123,11 +125,13 @@ class Core:
         """Throw the index in a directory away."""
 
     # Usage in, commits out.
-    def ingest(self, org: bytes, body: bytes, single: bool, now_us: int) -> Ingest:
+    def ingest(
+        self, org: bytes, body: bytes, single: bool, now_us: int, partial: bool = False
+    ) -> Ingest:
         """Parse, validate, de-duplicate and stage one body, all or nothing (events.md §2-§4).
 
         single: `POST /events` (`{"event":{…}}`), else `POST /events/batch` (`{"events":[…]}`).
-        now_us: reception time; default of `timestamp`, and `created_at`.
+        now_us: reception time; default of `timestamp`, and `created_at`. partial: of a batch, every event for itself.
         """
     def seal(self, recorded_at_us: int, facts: Sequence[tuple[bytes, str, bytes]]) -> Sealed:
         """Close the open batch and prepare its commit. facts: (stream_id, topic, body) in order, before the usage.
@@ -269,10 +273,31 @@ class Core:
         """(version, hash) of the newest committed entry; (0, 32 zero bytes) for an unknown stream."""
     def segments_of(self, org: bytes, external_subscription_id: str) -> list[int]:
         """Ascending numbers of the segments that may hold events of this external subscription id."""
+    def segments_of_org(
+        self,
+        org: bytes,
+        from_us: int | None = None,
+        to_us: int | None = None,
+        received_from_us: int | None = None,
+        received_to_us: int | None = None,
+    ) -> list[int]:
+        """Ascending numbers of the segments that may hold events of the organization in these spans, bounds inclusive."""
+    def take_repetitions(self) -> RepetitionCheck | None:
+        """Refused repetitions whose originals are committed or gone, to be compared with them; None: there are none."""
+    def settle_repetitions(
+        self, comparison: RepetitionCheck | None
+    ) -> list[tuple[bytes, str, str]]:
+        """Counts what a check found. Gives the differences found since the last call, on the way in too.
+
+        (org, external subscription id, transaction id); at most 100 are kept.
+        """
     def all_segments(self) -> int:
         """How many segments are committed; their numbers are 1 … this."""
     def stats(self) -> dict[str, int]:
-        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, fingerprints_in_memory, fingerprint_runs, fingerprint_bytes (about), windows, window_bytes (about), subscriptions, streams, pending_in_advance."""
+        """events, duplicates (since start), staged_bytes, staged_events, fingerprints, windows, window_bytes (about), subscriptions, streams,
+        pending_in_advance;
+        since start: repetitions_same, repetitions_different, repetitions_not_compared, far_timestamps.
+        """
     @property
     def staged_bytes(self) -> int:
         """Bytes of usage waiting for their commit, the sealed batch included; for back-pressure."""
@@ -355,6 +380,38 @@ class ChainVerifier:
     def commit_hash(self) -> bytes: ...
     @property
     def usage_events(self) -> int: ...
+
+@final
+class RepetitionCheck:
+    """Refused repetitions on their way past the log; made by `Core.take_repetitions`, counted by `settle_repetitions`."""
+
+    @property
+    def segments(self) -> list[int]:
+        """Numbers of the segments to feed, newest first; at most 256."""
+    def feed(self, segment: bytes) -> bool:
+        """True: every original is found."""
+
+@final
+class UsageErrors:
+    """Accepted events that will not be billed as meant, per hour of their reception (events.md §5.3)."""
+
+    def __new__(
+        cls,
+        org: bytes,
+        received_from_us: int,
+        received_to_us: int,
+        metrics: Sequence[
+            tuple[str, str, str | None, Sequence[tuple[str, Sequence[str]]]]
+        ],
+    ) -> UsageErrors:
+        """received_from_us, received_to_us: inclusive. metrics: (code, aggregation_type, field_name, filters), live ones."""
+    def feed(self, segment: bytes) -> None:
+        """Segments come in the order of the log."""
+    def finish(self) -> list[tuple[int, list[str], list[str], list[str], bool]]:
+        """(hour, invalid_code, missing_aggregation_property, invalid_filter_values, cut) of the hours with errors.
+
+        Ascending; hour in µs; distinct transaction ids in log order; cut: a list is longer than the 256 KiB kept of it.
+        """
 
 @final
 class EventScan:

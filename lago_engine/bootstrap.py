@@ -19,6 +19,7 @@ from lago_engine.actors.committing import Committed
 from lago_engine.actors.index import IndexUpkeep, Progress
 from lago_engine.actors.partition import COMMANDS_PER_TICK, Limits, Partition
 from lago_engine.actors.recovery import Bounds, Places, Recovered, recover
+from lago_engine.actors.repetitions import Repetitions
 from lago_engine.actors.snapshots import Snapshots
 from lago_engine.api.settings import ApiSettings
 from lago_engine.clock import Clock
@@ -31,6 +32,7 @@ from lago_engine.payments.registry import ProviderRegistry
 from lago_engine.payments.simulated import SimulatedProvider
 from lago_engine.projecting.inline import InlineRunner, find_projections
 from lago_engine.scheduling.scheduler import Scheduler
+from lago_engine.scheduling.usage_errors import UsageErrorReports
 from lago_engine.settings import ConfigError, Settings
 from lago_engine.store.codec import EventCodec
 from lago_engine.store.open import open_store
@@ -135,9 +137,11 @@ async def open_engine(
         registry = ProviderRegistry.discover(built_in=[SimulatedProvider])
         await stack.enter_async_context(registry)
         reactor = PaymentReactor(partition, registry, deadline_s=settings.provider_timeout_s)
-        scheduler = Scheduler(
-            partition, recovered.due, recovered.residents.organizations, reactor.settle
+        organizations = recovered.residents.organizations
+        usage_errors = UsageErrorReports(
+            recovered.meter, opened_store, organizations, partition.execute, partition.read
         )
+        scheduler = Scheduler(partition, recovered.due, organizations, reactor.settle, usage_errors)
         engine = Engine(partition, reactor, scheduler)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
@@ -157,10 +161,12 @@ async def open_engine(
             every_events=settings.snapshot_every_events,
         )
         upkeep = IndexUpkeep(recovered.meter, settings.fingerprints_in_memory_max)
+        repetitions = Repetitions(recovered.meter, opened_store)
         tasks = [
             asyncio.create_task(delivery.run(), name="webhook-delivery"),
             asyncio.create_task(upkeep.run(), name="index-upkeep"),
             asyncio.create_task(_housekeeping(opened_store, clock), name="housekeeping"),
+            asyncio.create_task(repetitions.run(partition.read), name="repetitions"),
             asyncio.create_task(snapshots.run(), name="snapshots"),
         ]
         for task in tasks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from lago_engine.actors.asked_usage import AskedFolds
 from lago_engine.actors.committing import Committed
 from lago_engine.actors.mailbox import Command
 from lago_engine.actors.partition import IngestAnswer, Partition
@@ -26,18 +27,26 @@ from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
 from lago_engine.domain.rating.current_usage import current_usage
+from lago_engine.domain.rating.projected_usage import projected_usage
+from lago_engine.domain.rating.usage_question import (
+    AskedUsage,
+    UsageQuestion,
+    Used,
+    ask_usage,
+    narrowed,
+)
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
 from lago_engine.scheduling.scheduler import Scheduler
 from lago_engine.store.documents import Filter, Query
 from lago_engine.store.port import Store
+from lago_engine.store.segments import stored_segments
 
 log = structlog.get_logger(__name__)
 
 REACTOR_CURSOR: Final = "reactor:payments"
 CURSOR_EVERY_S: Final = 1.0
-SEGMENTS_PER_READ: Final = 64
 
 
 class Engine:
@@ -47,6 +56,7 @@ class Engine:
         self.partition = partition
         self.reactor = reactor
         self.scheduler = scheduler
+        self._asked_folds = AskedFolds(partition.meter, partition.store)
         self._keys: dict[str, tuple[UUID, datetime | None]] = {}
         self._position = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -167,8 +177,10 @@ class Engine:
     async def execute(self, command: Command, *, actor: str) -> Sequence[DomainEvent]:
         return await self.partition.execute(command, actor=actor)
 
-    async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
-        return await self.partition.ingest(organization_id, body, single=single)
+    async def ingest(
+        self, organization_id: UUID, body: bytes, *, single: bool, partial: bool = False
+    ) -> IngestAnswer:
+        return await self.partition.ingest(organization_id, body, single=single, partial=partial)
 
     async def settle(self, organization_id: UUID) -> None:
         """Return when everything that earlier commands set off has happened."""
@@ -191,27 +203,61 @@ class Engine:
         organization_id: UUID,
         external_customer_id: str,
         external_subscription_id: str,
-        *,
-        apply_taxes: bool,
-        charge_filter: Mapping[str, str] | None,
+        question: UsageQuestion,
     ) -> Mapping[str, Any]:
         """The `customer_usage` object of the running period."""
+        wanted = organization_id, external_customer_id, external_subscription_id
+        return current_usage(*await self._used(*wanted, question))
+
+    async def projected_usage(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        external_subscription_id: str,
+        *,
+        apply_taxes: bool,
+    ) -> Mapping[str, Any]:
+        """The `customer_projected_usage` object of the running period."""
+        question = UsageQuestion(apply_taxes=apply_taxes)
+        wanted = organization_id, external_customer_id, external_subscription_id
+        return projected_usage(*await self._used(*wanted, question))
+
+    async def _used(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        external_subscription_id: str,
+        question: UsageQuestion,
+    ) -> tuple[AskedUsage, Used]:
+        """A question with the usage that answers it: from the open window if that tells, else from the log."""
         while True:
             state = await self.customer(organization_id, external_customer_id)
             if state is None:
                 raise NotFound("customer")
+            asked = ask_usage(
+                state,
+                self.organization(organization_id),
+                _active(state, external_subscription_id),
+                question,
+                now=self.now(organization_id),
+            )
             try:
-                return current_usage(
-                    state,
-                    self.organization(organization_id),
-                    _active(state, external_subscription_id),
-                    now=self.now(organization_id),
-                    usage=self.partition.usage.read,
-                    apply_taxes=apply_taxes,
-                    charge_filter=charge_filter,
-                )
+                used = self._narrowed(asked)
             except WindowNotReady as missing:
                 await self.partition.read(self.partition.usage.fold, missing.window)
+                continue
+            if used is None:
+                used = await self.partition.read(self._asked_folds.read, asked)
+            return asked, used
+
+    def _narrowed(self, asked: AskedUsage) -> Used | None:
+        """What the open window tells. Raises WindowNotReady."""
+        if not asked.plan.charges:
+            return {}
+        if asked.question.full:
+            return None
+        read = self.partition.usage.read
+        return narrowed(asked, read(asked.subscription.id, asked.start, asked.end, days=asked.days))
 
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""
@@ -241,13 +287,13 @@ class Engine:
         """How many stored usage events match, and the page of them as a JSON array."""
         meter = self.partition.meter
         if external_subscription_id is None:
-            numbers = list(range(1, meter.segment_count + 1))
+            numbers = meter.segments_of_organization(organization_id, from_us=from_us, to_us=to_us)
         else:
             numbers = meter.segments_of(organization_id, external_subscription_id)
         search = partial(
             scan_events,
             organization_id,
-            self._segments(numbers),
+            stored_segments(self.store, numbers),
             code=code,
             external_subscription_id=external_subscription_id,
             transaction_id=transaction_id,
@@ -257,11 +303,6 @@ class Engine:
             limit=limit,
         )
         return await self.partition.read(search)
-
-    def _segments(self, numbers: Sequence[int]) -> Iterator[bytes]:
-        """Segments from the store, some at a time, so that a long log does not fill the memory."""
-        for start in range(0, len(numbers), SEGMENTS_PER_READ):
-            yield from self.store.read_segments(numbers[start : start + SEGMENTS_PER_READ])
 
     async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
         """The document of a finalized or voided invoice. Raises NotFound."""

@@ -37,6 +37,20 @@ class _EngineCollector(Collector):
         yield CounterMetricFamily(
             "lago_commits", "Commits, ever", value=self._partition.meter.commit_head[0]
         )
+        repetitions = CounterMetricFamily(
+            "lago_usage_repetitions",
+            "Duplicates by what comparing them with their original found, since start",
+            labels=["payload"],
+        )
+        repetitions.add_metric(["same"], stats.repetitions_same)
+        repetitions.add_metric(["different"], stats.repetitions_different)
+        repetitions.add_metric(["not_compared"], stats.repetitions_not_compared)
+        yield repetitions
+        yield CounterMetricFamily(
+            "lago_usage_far_timestamps",
+            "Usage events accepted since start with a timestamp beyond 2200, as milliseconds give",
+            value=stats.far_timestamps,
+        )
         gauges = {
             "lago_usage_staged_bytes": ("Usage waiting for its commit", stats.staged_bytes),
             "lago_usage_windows": ("Usage windows kept folded", stats.windows),

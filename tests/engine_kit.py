@@ -21,6 +21,7 @@ from lago_engine.clock import Clock, ManualClock
 from lago_engine.domain import commands as c
 from lago_engine.domain import ids
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.rating.usage_question import UsageQuestion
 from lago_engine.projecting.inline import find_projections
 from lago_engine.settings import Settings
 from lago_engine.store import Store, open_store
@@ -236,10 +237,12 @@ class Shop:
             "properties": properties,
         }
 
-    async def ingest(self, events: Iterable[Mapping[str, Any]]) -> tuple[int, dict[str, Any]]:
-        """Send one batch; (status, answer)."""
+    async def ingest(
+        self, events: Iterable[Mapping[str, Any]], *, partial: bool = False
+    ) -> tuple[int, dict[str, Any]]:
+        """Send one batch; (status, answer). partial: each event for itself."""
         body = msgspec.json.encode({"events": list(events)})
-        answer = await self.engine.ingest(self.id, body, single=False)
+        answer = await self.engine.ingest(self.id, body, single=False, partial=partial)
         return answer.status, _decode(answer.body)
 
     async def use(self, subscription: str, code: str, **fields: Any) -> Shop:
@@ -263,7 +266,7 @@ class Shop:
     async def usage(self, customer: str, subscription: str | None = None) -> dict[str, Any]:
         """The `customer_usage` object."""
         found = await self.engine.current_usage(
-            self.id, customer, subscription or customer, apply_taxes=True, charge_filter=None
+            self.id, customer, subscription or customer, UsageQuestion()
         )
         return dict(found)
 

@@ -204,8 +204,10 @@ class Partition:
 
     # --- usage in ------------------------------------------------------------------------------
 
-    async def ingest(self, organization_id: UUID, body: bytes, *, single: bool) -> IngestAnswer:
-        """Store one body of usage events; returns when the answer may be sent.
+    async def ingest(
+        self, organization_id: UUID, body: bytes, *, single: bool, partial: bool = False
+    ) -> IngestAnswer:
+        """Store one body of usage events; returns when the answer may be sent. partial: of a batch, each event for itself.
 
         Raises UnavailableError: 429 when too much is waiting (decided before parsing), 503 when the commit
         that holds the events, or an original that they repeat, failed.
@@ -216,7 +218,9 @@ class Partition:
         state = self.residents.organizations[organization_id]
         now_us = self.clock.now_us() if state.clock is None else micros(state.clock)
         try:
-            answer = self.meter.ingest(organization_id, body, single=single, now_us=now_us)
+            answer = self.meter.ingest(
+                organization_id, body, single=single, now_us=now_us, partial=partial
+            )
         except IndexDamaged as error:  # Nobody can say what is a duplicate before it is made again.
             self.fail(error)
             raise UnavailableError("the index of usage events is damaged") from error

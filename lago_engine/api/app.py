@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from lago_engine.api import (
     add_ons,
+    applied_coupons,
     billable_metrics,
+    coupons,
     customers,
     events,
     fees,
@@ -21,6 +23,8 @@ from lago_engine.api import (
     organizations,
     payment_providers,
     payments,
+    plan_metadata,
+    plan_parts,
     plans,
     pricing_units,
     subscriptions,
@@ -43,6 +47,8 @@ BASE_PATH = "/api/v1"
 READER_THREADS = 4
 
 RESOURCES = (
+    applied_coupons,
+    coupons,
     add_ons,
     billable_metrics,
     customers,
@@ -52,6 +58,8 @@ RESOURCES = (
     organizations,
     payment_providers,
     payments,
+    plan_metadata,
+    plan_parts,
     plans,
     pricing_units,
     subscriptions,
@@ -75,8 +83,6 @@ NOT_BUILT = (
     ("PUT", "/invoices/{lago_id}"),
     ("PATCH", "/invoices/{lago_id}"),
     ("DELETE", "/invoices/{lago_id}"),
-    ("PUT", "/subscriptions/{external_id}"),
-    ("PATCH", "/subscriptions/{external_id}"),
 )
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 

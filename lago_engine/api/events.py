@@ -30,7 +30,10 @@ def ingesting(*, single: bool) -> RequestHandler:
     async def ingest(request: web.Request) -> web.Response:
         organization_id, _ = authorize(request)
         body = await read_body(request)
-        answer = await request.app[ENGINE].ingest(organization_id, body, single=single)
+        partial = bool(request.query_string) and Params(request.query).flag("partial") is True
+        answer = await request.app[ENGINE].ingest(
+            organization_id, body, single=single, partial=partial
+        )
         return json_bytes(answer.body, answer.status)
 
     return ingest

@@ -37,6 +37,7 @@ TASKS = frozenset(
         "coupon_expirations",
         "payment_overdue",
         "dunning",
+        "usage_errors",
     }
 )
 

@@ -10,13 +10,21 @@ import msgspec
 from lago_engine.actors.directory import Directory
 from lago_engine.actors.streams import CUSTOMER_EVENTS
 from lago_engine.actors.usage import UsageWindows, WindowNotReady
-from lago_engine.audit.recompute import INVOICE_EVENTS, InvoiceEvent, recompute
+from lago_engine.audit.recompute import (
+    CREDIT_EVENTS,
+    INVOICE_EVENTS,
+    CreditEvent,
+    InvoiceEvent,
+    recompute,
+    recompute_credit,
+)
 from lago_engine.domain.catalog.evolve import evolve_organization
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.timezones import from_micros
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.projecting.memory import MemoryDocuments, differences
@@ -131,6 +139,8 @@ class _Run:
         if isinstance(event, INVOICE_EVENTS):
             assert before is not None
             self._recompute(row, body, envelope, event, before)
+        elif isinstance(event, CREDIT_EVENTS):
+            self._recompute_credit(row, body, envelope, event)
         organization = evolve_organization(before, event)
         self._organizations[envelope.organization_id] = organization
         if isinstance(event, CUSTOMER_EVENTS):
@@ -150,14 +160,29 @@ class _Run:
         state = self._customers[row.stream_id]
         assert state is not None
         decided = self._decide(event, state, organization)
-        _, again = self._codec.encode(envelope, decided)
         self.report.invoices += 1
+        of = f"invoice {event.invoice.id} ({event.invoice.number})"
+        self._compare(row, body, envelope, decided, of)
+
+    def _recompute_credit(
+        self, row: LogRow, body: bytes, envelope: Envelope, event: CreditEvent
+    ) -> None:
+        state = self._customers[row.stream_id]
+        assert state is not None
+        at = from_micros(envelope.occurred_at_us)
+        decided = recompute_credit(event, state, at)
+        self._compare(row, body, envelope, decided, f"invoice {event.invoice_id}")
+
+    def _compare(
+        self, row: LogRow, body: bytes, envelope: Envelope, decided: DomainEvent, of: str
+    ) -> None:
+        """Report when what is decided now is not what was stored."""
+        _, again = self._codec.encode(envelope, decided)
         if again != body:
             self.report.add(
                 Mismatch(
                     kind="invoice",
-                    where=f"{row.topic} of invoice {event.invoice.id} ({event.invoice.number}), "
-                    f"log position {row.position}",
+                    where=f"{row.topic} of {of}, log position {row.position}",
                     stored=body[1:].decode(),
                     replayed=again[1:].decode(),
                 )

@@ -28,7 +28,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Payment, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
-from lago_engine.domain.invoicing.model import Invoice
+from lago_engine.domain.invoicing.model import Credit, Invoice
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -72,6 +72,19 @@ class PaymentConnectionSet(DomainEvent, frozen=True, tag="payment_connection_set
     """A provider connection was created, or replaced under the same code."""
 
     connection: PaymentConnection
+
+
+class UsageErrorsFound(DomainEvent, frozen=True, tag="usage_errors_found.v1"):
+    """Usage events received in an hour will not be billed as meant (events.md §5.3).
+
+    hour: its beginning. The lists hold distinct transaction ids; cut: there were more.
+    """
+
+    hour: datetime
+    invalid_code: tuple[str, ...] = ()
+    missing_aggregation_property: tuple[str, ...] = ()
+    invalid_filter_values: tuple[str, ...] = ()
+    cut: bool = False
 
 
 # --- catalog -----------------------------------------------------------------------------------
@@ -129,8 +142,17 @@ class PlanCreated(DomainEvent, frozen=True, tag="plan_created.v1"):
 
 
 class PlanUpdated(DomainEvent, frozen=True, tag="plan_updated.v1"):
+    """A plan has a new version.
+
+    cascade: its child plans follow. applied_at_once: fixed charges whose new units count from now on, not
+    from the next period. announced: a webhook tells of it; those of charges alone do not (plans.md §5.4).
+    """
+
     plan: Plan
     previous_code: str
+    cascade: bool = False
+    applied_at_once: tuple[UUID, ...] = ()
+    announced: bool = True
 
 
 class PlanDeleted(DomainEvent, frozen=True, tag="plan_deleted.v1"):
@@ -242,11 +264,12 @@ class CouponApplied(DomainEvent, frozen=True, tag="coupon_applied.v1"):
 
 
 class CouponUsed(DomainEvent, frozen=True, tag="coupon_used.v1"):
-    """An applied coupon took `amount_cents` off a finalized invoice; as it is after that."""
+    """An applied coupon took `credit` off a finalized invoice in `currency`; as it is after that."""
 
     applied_coupon: AppliedCoupon
     invoice_id: UUID
-    amount_cents: int
+    credit: Credit
+    currency: str
 
 
 class CouponGivenBack(DomainEvent, frozen=True, tag="coupon_given_back.v1"):

@@ -1,18 +1,25 @@
 """Usage metering: the typed face of the Rust core, and the only importer of `lago_engine._core`.
 
 `Meter` takes usage events in, prepares their commits and keeps the running totals of usage windows;
-`UsageFold` reads usage from the log under any plan; `LogVerifier` recomputes the hash chains of a stored log; `scan_events` searches stored usage events.
+`UsageFold` reads usage from the log under any plan; `LogVerifier` recomputes the hash chains of a stored log; `scan_events` searches stored usage events,
+`usage_errors` finds those that will not be billed as meant.
 """
 
-from lago_engine._core import BUILD_PROFILE, USAGE_TOPIC, Ingest, Refold, Sealed
+from lago_engine._core import BUILD_PROFILE, USAGE_TOPIC, Ingest, Refold, RepetitionCheck, Sealed
 from lago_engine.metering.expressions import (
     ExpressionResult,
     evaluate_expression,
     expression_problem,
 )
 from lago_engine.metering.log_fold import UsageFold
-from lago_engine.metering.meter import Meter, MeterStats
-from lago_engine.metering.reading import LogVerifier, scan_events
+from lago_engine.metering.meter import Difference, Meter, MeterStats
+from lago_engine.metering.reading import (
+    HourErrors,
+    LogVerifier,
+    MetricRule,
+    scan_events,
+    usage_errors,
+)
 from lago_engine.metering.registry import (
     BucketUsage,
     CarriedLevel,
@@ -31,7 +38,9 @@ __all__ = [
     "USAGE_TOPIC",
     "BucketUsage",
     "CarriedLevel",
+    "Difference",
     "ExpressionResult",
+    "HourErrors",
     "Ingest",
     "LogVerifier",
     "Meter",
@@ -39,10 +48,12 @@ __all__ = [
     "MeteredCharge",
     "MeteredFilter",
     "MeteredSubscription",
+    "MetricRule",
     "PendingUsage",
     "Period",
     "Place",
     "Refold",
+    "RepetitionCheck",
     "Sealed",
     "UsageChange",
     "UsageFold",
@@ -50,4 +61,5 @@ __all__ = [
     "evaluate_expression",
     "expression_problem",
     "scan_events",
+    "usage_errors",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
-from lago_engine._core import Core, Ingest, Refold, Sealed
+from lago_engine._core import Core, Ingest, Refold, RepetitionCheck, Sealed
 from lago_engine.metering.log_fold import UsageFold
 from lago_engine.metering.registry import (
     BucketUsage,
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 class MeterStats(NamedTuple):
     """Figures for metrics and health.
 
-    duplicates: refused since the start of the process. fingerprints_in_memory: those not yet in one of the
-    fingerprint_runs on disk. fingerprint_bytes: memory of all fingerprints, about. window_bytes: memory of all totals,
-    about; it grows with the number of groups and of distinct values. pending_in_advance: records that wait to be billed.
+    duplicates: refused since the start of the process; so many repetitions_* said the same as their original, something
+    different, or were not compared. far_timestamps: accepted since the start, beyond the year 2200.
+    fingerprints_in_memory: those not yet in one of the fingerprint_runs on disk. fingerprint_bytes: memory of all
+    fingerprints, about. window_bytes: memory of all totals, about; it grows with the number of groups and of distinct
+    values. pending_in_advance: records that wait to be billed.
     """
 
     events: int
@@ -49,6 +51,18 @@ class MeterStats(NamedTuple):
     subscriptions: int
     streams: int
     pending_in_advance: int
+    repetitions_same: int
+    repetitions_different: int
+    repetitions_not_compared: int
+    far_timestamps: int
+
+
+class Difference(NamedTuple):
+    """A refused repetition that says something else than the event that was accepted under its id."""
+
+    organization_id: UUID
+    external_subscription_id: str
+    transaction_id: str
 
 
 class Meter:
@@ -79,13 +93,21 @@ class Meter:
         """Throw the index in a directory away; it is made again from the log."""
         Core.remove_index(index)
 
-    def ingest(self, organization_id: UUID, body: bytes, *, single: bool, now_us: int) -> Ingest:
+    def ingest(
+        self,
+        organization_id: UUID,
+        body: bytes,
+        *,
+        single: bool,
+        now_us: int,
+        partial: bool = False,
+    ) -> Ingest:
         """Take one HTTP body of usage events, all or nothing (events.md §2-§4).
 
-        single: `POST /events`, else `POST /events/batch`. Send the answer once every batch of its `wait_for` is
-        committed; if one rolls back, answer 503 instead.
+        single: `POST /events`, else `POST /events/batch`. partial: of a batch, every event for itself. Send the answer
+        once every batch of its `wait_for` is committed; if one rolls back, answer 503 instead.
         """
-        return self._core.ingest(organization_id.bytes, body, single, now_us)
+        return self._core.ingest(organization_id.bytes, body, single, now_us, partial)
 
     def seal(self, recorded_at_us: int, facts: Iterable[tuple[UUID, str, bytes]] = ()) -> Sealed:
         """Close the open batch and prepare its commit; facts: (stream_id, topic, body) of its other events."""
@@ -264,6 +286,35 @@ class Meter:
     def segments_of(self, organization_id: UUID, external_subscription_id: str) -> list[int]:
         """Ascending numbers of the segments that may hold events of this external subscription id."""
         return self._core.segments_of(organization_id.bytes, external_subscription_id)
+
+    def segments_of_organization(
+        self,
+        organization_id: UUID,
+        *,
+        from_us: int | None = None,
+        to_us: int | None = None,
+        received_from_us: int | None = None,
+        received_to_us: int | None = None,
+    ) -> list[int]:
+        """Ascending numbers of the segments that may hold its events with such timestamps and reception times.
+
+        All bounds are inclusive, None is open.
+        """
+        return self._core.segments_of_org(
+            organization_id.bytes, from_us, to_us, received_from_us, received_to_us
+        )
+
+    def take_repetitions(self) -> RepetitionCheck | None:
+        """Refused repetitions that can be compared with their originals now; None: there are none."""
+        return self._core.take_repetitions()
+
+    def settle_repetitions(self, check: RepetitionCheck | None) -> list[Difference]:
+        """Count what a check found; the differences found since the last call."""
+        found = self._core.settle_repetitions(check)
+        return [
+            Difference(UUID(bytes=organization), external_id, transaction_id)
+            for organization, external_id, transaction_id in found
+        ]
 
     @property
     def segment_count(self) -> int:

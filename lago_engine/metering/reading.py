@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
-from lago_engine._core import ChainVerifier, EventScan
+from lago_engine._core import ChainVerifier, EventScan, UsageErrors
 
 
 class LogVerifier:
@@ -74,3 +75,40 @@ def scan_events(
     for segment in segments:
         scan.feed(segment)
     return scan.finish()
+
+
+class MetricRule(NamedTuple):
+    """What the events of a live metric must have; filters: (key, declared values)."""
+
+    code: str
+    aggregation_type: str
+    field_name: str | None
+    filters: Sequence[tuple[str, Sequence[str]]]
+
+
+class HourErrors(NamedTuple):
+    """Distinct transaction ids of one hour of reception, by what is wrong (events.md §5.3).
+
+    cut: a list is longer than the 256 KiB that are kept of it.
+    """
+
+    hour_us: int
+    invalid_code: list[str]
+    missing_aggregation_property: list[str]
+    invalid_filter_values: list[str]
+    cut: bool
+
+
+def usage_errors(
+    organization_id: UUID,
+    segments: Iterable[bytes],
+    metrics: Sequence[MetricRule],
+    *,
+    received_from_us: int,
+    received_to_us: int,
+) -> list[HourErrors]:
+    """The hours with errors among events received in the span (bounds inclusive); segments: in log order."""
+    errors = UsageErrors(organization_id.bytes, received_from_us, received_to_us, metrics)
+    for segment in segments:
+        errors.feed(segment)
+    return [HourErrors(*hour) for hour in errors.finish()]

@@ -20,6 +20,7 @@ from lago_engine.domain.customer.state import Payment
 from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.periods import PeriodSubject, link_windows, period_containing
 from lago_engine.domain.timezones import DAY
+from lago_engine.projecting.coupons import present_applied_coupon, present_coupon
 from lago_engine.projecting.wire import Members, instant, members, members_list, without
 
 HIDDEN = "_"
@@ -77,6 +78,10 @@ def present(kind: str, body: bytes, organization: OrganizationState, now: dateti
         return _customer(document, organization)
     if kind == "subscription":
         return _subscription(document, organization, now)
+    if kind == "coupon":
+        return present_coupon(document, organization, now)
+    if kind == "applied_coupon":
+        return present_applied_coupon(document, organization, now)
     return without(document, HIDDEN)
 
 

@@ -14,9 +14,10 @@ import structlog
 from lago_engine.clock import Clock
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import AdvanceTime, SetClock
+from lago_engine.domain.commands import AdvanceTime, ReportUsageErrors, SetClock
 from lago_engine.errors import ValidationFailed
 from lago_engine.scheduling.due_index import DueIndex
+from lago_engine.scheduling.usage_errors import due_at
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +29,9 @@ ACTOR: Final = "clock"
 TASKS: Final = (
     "billing", "free_trials", "usage", "draft_refresh", "finalization", "terminations",
     "activations", "expirations", "wallets", "wallet_rules", "wallet_expirations",
-    "coupon_expirations", "payment_overdue", "dunning",
+    "coupon_expirations", "payment_overdue", "dunning", "usage_errors",
 )  # fmt: skip
-"""What a virtual clock can be asked to run (test_clocks.md §3)."""
+"""What a virtual clock can be asked to run (test_clocks.md §3; `usage_errors`: events.md §5.3)."""
 
 ACTIONS: Final[Mapping[type[e.DomainEvent], str]] = {
     e.InvoiceFinalized: "invoices",
@@ -51,12 +52,20 @@ class Engine(Protocol):
     def now(self, organization_id: UUID) -> datetime: ...
 
     async def execute(
-        self, command: AdvanceTime | SetClock, *, actor: str
+        self, command: AdvanceTime | SetClock | ReportUsageErrors, *, actor: str
     ) -> Sequence[e.DomainEvent]: ...
 
 
 class Settle(Protocol):
     async def __call__(self, organization_id: UUID) -> None: ...
+
+
+class UsageErrors(Protocol):
+    """The hourly reports; `lago_engine.scheduling.usage_errors.UsageErrorReports` has this shape."""
+
+    async def catch_up(self, organization_id: UUID, until: datetime, *, actor: str) -> None: ...
+    async def find(self, organization_id: UUID, until: datetime) -> Sequence[ReportUsageErrors]: ...
+    async def passed(self, organization_id: UUID, until: datetime) -> None: ...
 
 
 class Scheduler:
@@ -68,11 +77,13 @@ class Scheduler:
         due: DueIndex,
         organizations: Mapping[UUID, OrganizationState],
         settle: Settle,
+        usage_errors: UsageErrors,
     ) -> None:
         self._engine = engine
         self._due = due
         self._organizations = organizations
         self._settle = settle
+        self._usage_errors = usage_errors
 
     async def run(self) -> None:
         """Follow the real clock for ever. Test organizations whose clock stands still are left alone."""
@@ -84,7 +95,9 @@ class Scheduler:
 
     async def _run_due(self, organization_id: UUID) -> None:
         try:
-            await self.catch_up(organization_id, self._engine.clock.now())
+            now = self._engine.clock.now()
+            await self.catch_up(organization_id, now)
+            await self._usage_errors.catch_up(organization_id, now, actor=ACTOR)
         except Exception as error:  # One customer's failure must not stop the clock of all others.
             log.error("due_work_failed", organization_id=str(organization_id), error=repr(error))
 
@@ -142,12 +155,24 @@ class Scheduler:
         if to < self._engine.now(organization_id):
             raise ValidationFailed.of("to", "cannot_go_back")
         actions: Counter[str] = Counter()
+        now = self._engine.now(organization_id)
+        await self._usage_errors.catch_up(organization_id, now, actor=ACTOR)
+        for errors in await self._usage_errors.find(organization_id, to):
+            actions += await self._advance(organization_id, due_at(errors))
+            await self._engine.execute(errors, actor=ACTOR)
+        actions += await self._advance(organization_id, to)
+        await self._usage_errors.passed(organization_id, to)
+        return dict(actions)
+
+    async def _advance(self, organization_id: UUID, to: datetime) -> Counter[str]:
+        """Move a virtual clock to `to`; customers do what falls due on the way."""
+        actions: Counter[str] = Counter()
         while (first := self._due.first(organization_id)) is not None and first <= to:
             await self._set_clock(organization_id, max(first, self._engine.now(organization_id)))
             actions += await self.catch_up(organization_id, first)
             await self._settle(organization_id)
-        await self._set_clock(organization_id, to)
-        return dict(actions)
+        await self._set_clock(organization_id, max(to, self._engine.now(organization_id)))
+        return actions
 
     async def _set_clock(self, organization_id: UUID, now: datetime) -> None:
         if self._organizations[organization_id].clock != now:
@@ -161,6 +186,9 @@ class Scheduler:
             raise ValidationFailed.of("tasks", "value_is_invalid")
         now = self._engine.now(organization_id)
         for task in tasks:
+            if task == "usage_errors":
+                await self._usage_errors.catch_up(organization_id, now, actor=ACTOR)
+                continue
             customers = sorted(self._due.customers(organization_id))
             for start in range(0, len(customers), CHUNK):
                 chunk = customers[start : start + CHUNK]

@@ -109,6 +109,8 @@ def _metric_deleted(event: events.BillableMetricDeleted, context: Context) -> It
 def _plan_changed(
     event: events.PlanCreated | events.PlanUpdated, context: Context
 ) -> Iterator[Notice]:
+    if isinstance(event, events.PlanUpdated) and not event.announced:
+        return
     done = "created" if isinstance(event, events.PlanCreated) else "updated"
     code = event.plan.code
     yield Notice(f"plan.{done}", "plan", lambda: _plan(context.require("plan", code)))
@@ -136,6 +138,22 @@ def _customer_changed(
 def _customer(customer: CustomerProfile, context: Context) -> Members:
     shown = _shown("customer", context.require("customer", customer.external_id), context)
     return without(shown, "taxes", "applicable_invoice_custom_sections", "error_details")
+
+
+# --- usage -------------------------------------------------------------------------------------
+
+
+def _usage_errors_found(event: events.UsageErrorsFound, context: Context) -> Iterator[Notice]:
+    yield Notice(
+        "events.errors",
+        "events_errors",
+        lambda: {
+            "invalid_code": event.invalid_code,
+            "missing_aggregation_property": event.missing_aggregation_property,
+            "missing_group_key": None,
+            "invalid_filter_values": event.invalid_filter_values,
+        },
+    )
 
 
 # --- subscriptions -----------------------------------------------------------------------------
@@ -289,6 +307,7 @@ def _payment_failure(event: events.PaymentStatusChanged, context: Context) -> No
 
 
 _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice]]]] = {
+    events.UsageErrorsFound: _usage_errors_found,
     events.BillableMetricCreated: _metric_changed,
     events.BillableMetricUpdated: _metric_changed,
     events.BillableMetricDeleted: _metric_deleted,

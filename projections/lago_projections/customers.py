@@ -9,6 +9,7 @@ from lago_engine.domain.customer.profile import (
     CustomerProfile,
 )
 from lago_engine.domain.events import (
+    CouponApplied,
     CustomerCreated,
     CustomerUpdated,
     DomainEvent,
@@ -29,10 +30,12 @@ class CustomerProjection(Projection):
 
     name = "customers"
     kinds = ("customer",)
-    handles = (CustomerCreated, CustomerUpdated, SubscriptionCreated)
+    handles = (CustomerCreated, CustomerUpdated, SubscriptionCreated, CouponApplied)
 
     def apply(self, event: DomainEvent, context: Context) -> None:
-        assert isinstance(event, CustomerCreated | CustomerUpdated | SubscriptionCreated)
+        assert isinstance(
+            event, CustomerCreated | CustomerUpdated | SubscriptionCreated | CouponApplied
+        )
         profile = event.customer
         document = customer_object(profile, context.organization)
         document["taxes"] = tax_objects(profile.tax_ids, context.organization)

@@ -21,7 +21,6 @@ from lago_engine.domain.events import (
 )
 from lago_engine.domain.invoicing.model import (
     AppliedTax,
-    Credit,
     Invoice,
     InvoiceLink,
     PaymentStatus,
@@ -40,6 +39,7 @@ from lago_engine.projecting.wire import (
     read_string,
     sort_key,
 )
+from lago_projections.coupons import credit_object
 from lago_projections.customers import customer_object
 from lago_projections.fees import fee_object, fee_tax_object
 
@@ -130,7 +130,7 @@ def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members
         "subscriptions": [],
         "billing_periods": [_billing_period(link) for link in _ordered_links(invoice)],
         "fees": [],
-        "credits": [credit_object(credit, invoice) for credit in invoice.credits or ()],
+        "credits": _credits(invoice),
         "metadata": [],
         "applied_taxes": [_applied_tax(tax, invoice) for tax in invoice.applied_taxes],
         "error_details": [],
@@ -138,22 +138,9 @@ def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members
     }
 
 
-def credit_object(credit: Credit, invoice: Invoice) -> Members:
-    """Something that made the invoice cheaper."""
-    return {
-        "lago_id": credit.id,
-        "amount_cents": credit.amount_cents,
-        "amount_currency": invoice.currency,
-        "before_taxes": credit.before_taxes,
-        "item": {
-            "lago_item_id": credit.item_id,
-            "type": credit.item_type,
-            "code": credit.item_code,
-            "name": credit.item_name,
-            "description": credit.item_description,
-        },
-        "invoice": {"lago_id": invoice.id, "payment_status": invoice.payment_status},
-    }
+def _credits(invoice: Invoice) -> list[Members]:
+    shown = {"lago_id": invoice.id, "payment_status": invoice.payment_status}
+    return [credit_object(each, invoice.currency, shown) for each in invoice.credits or ()]
 
 
 def _replace(invoice: Invoice, context: Context) -> None:

@@ -28,12 +28,11 @@ pub enum Refusal {
 impl Refusal {
     /// Transactions seen before, by index.
     pub fn duplicates(indexes: &[usize], single: bool) -> Self {
-        let problem = || Flaw::Fields(vec![("transaction_id", "value_already_exist")]);
         if single {
-            Self::Event(problem())
-        } else {
-            Self::Events(indexes.iter().map(|&index| (index, problem())).collect())
+            return Self::Event(Flaw::duplicate());
         }
+        let flaws = indexes.iter().map(|&index| (index, Flaw::duplicate()));
+        Self::Events(flaws.collect())
     }
 
     pub fn status(&self) -> u16 {
@@ -71,7 +70,7 @@ fn details(problems: &[(&str, &str)]) -> String {
 }
 
 /// A string for an expression: its errors name properties, which need no escapes.
-fn flaw_details(flaw: &Flaw) -> String {
+pub(crate) fn flaw_details(flaw: &Flaw) -> String {
     match flaw {
         Flaw::Fields(problems) => details(problems),
         Flaw::Expression(error) => format!(r#""expression_evaluation_failed: {error}""#),

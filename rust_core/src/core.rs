@@ -14,15 +14,19 @@ use crate::answer::{self, Refusal, Stamp};
 use crate::chain::{inbox_stream, unattributed_stream, Head};
 use crate::commit::{Fact, Packing, Sealed};
 use crate::computed::Metrics;
-use crate::dedup::{Dedup, Index, Position, Runs};
+use crate::dedup::{Dedup, Duplicates, Index, Position, Runs};
 use crate::error::{CoreError, Result};
 use crate::event::{Context, UsageEvent};
 use crate::fingerprint::Fingerprinter;
 use crate::id::{Id, IdMap};
 use crate::log::Log;
 use crate::registry::Registry;
+use crate::repetition::Repetitions;
 use crate::request;
-use crate::staging::{Accepted, Batch, InCommit, SealedBatch};
+use crate::staging::{Accepted, Batch, Group, InCommit, SealedBatch};
+
+/// 2200-01-01: what lies beyond was meant in milliseconds (events.md §12).
+const FAR_US: i64 = 7_258_118_400_000_000;
 
 /// Answer to one HTTP body.
 pub struct Answer {
@@ -35,7 +39,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn refused(refusal: &Refusal, wait_for: Vec<u64>) -> Self {
+    pub(crate) fn refused(refusal: &Refusal, wait_for: Vec<u64>) -> Self {
         Self {
             status: refusal.status(),
             wait_for,
@@ -53,6 +57,9 @@ pub struct State {
     pub in_commit: InCommit,
     /// Refused repetitions since the start.
     pub duplicates: u64,
+    pub repetitions: Repetitions,
+    /// Accepted events since the start whose timestamp looks like milliseconds.
+    pub far_timestamps: u64,
 }
 
 impl State {
@@ -64,6 +71,8 @@ impl State {
             open: Batch::new(1),
             in_commit: InCommit::Nothing,
             duplicates: 0,
+            repetitions: Repetitions::default(),
+            far_timestamps: 0,
         }
     }
 
@@ -77,6 +86,17 @@ impl State {
 
     fn staged_bytes(&self) -> usize {
         self.open.bytes() + self.in_commit.bytes()
+    }
+
+    /// Counts repetitions and keeps them for a comparison with their originals.
+    pub(crate) fn refuse(&mut self, org: Id, body: &[Accepted<'_>], duplicates: &Duplicates) {
+        self.duplicates += duplicates.indexes.len() as u64;
+        self.repetitions.note(org, body, duplicates);
+    }
+
+    pub(crate) fn count_far(&mut self, accepted: &[Accepted<'_>]) {
+        let far = |event: &&Accepted<'_>| event.stamp.timestamp_us >= FAR_US;
+        self.far_timestamps += accepted.iter().filter(far).count() as u64;
     }
 }
 
@@ -143,7 +163,11 @@ impl Core {
         self.staged_bytes.load(Ordering::Relaxed)
     }
 
-    fn publish_staged_bytes(&self, state: &State) {
+    pub(crate) fn batch_max(&self) -> usize {
+        self.batch_max
+    }
+
+    pub(crate) fn publish_staged_bytes(&self, state: &State) {
         self.staged_bytes
             .store(state.staged_bytes(), Ordering::Relaxed);
     }
@@ -177,7 +201,12 @@ impl Core {
         })
     }
 
-    fn identify<'a>(&self, org: Id, events: Vec<UsageEvent<'a>>, now_us: i64) -> Vec<Accepted<'a>> {
+    pub(crate) fn identify<'a>(
+        &self,
+        org: Id,
+        events: Vec<UsageEvent<'a>>,
+        now_us: i64,
+    ) -> Vec<Accepted<'a>> {
         let mut last: Option<(&[u8], Id)> = None;
         let mut accepted = Vec::with_capacity(events.len());
         for event in events {
@@ -221,20 +250,31 @@ impl Core {
         org: Id,
         accepted: &[Accepted<'_>],
     ) -> Result<std::result::Result<u64, (Vec<usize>, Vec<u64>)>> {
-        let keys: Vec<Option<Id>> = accepted.iter().map(Accepted::dedup_key).collect();
-        let (mut guard, in_runs) = self.find(&keys)?;
+        let (mut guard, keys, in_runs) = self.start_admitting(accepted)?;
         let state = &mut *guard;
-        state.assert_caught_up()?;
         if let Err(duplicates) = state.dedup.admit(&keys, &in_runs, state.open.number) {
-            state.duplicates += duplicates.indexes.len() as u64;
+            state.refuse(org, accepted, &duplicates);
             return Ok(Err((duplicates.indexes, duplicates.wait_for)));
         }
         for event in accepted {
             let stream = route(&state.registry, org, event);
             state.open.stage(event, org, stream)?;
         }
+        state.count_far(accepted);
         self.publish_staged_bytes(state);
         Ok(Ok(state.open.number))
+    }
+
+    /// The lock, what the events are known by, and the positions of those that runs hold.
+    #[allow(clippy::type_complexity)] // Used twice, taken apart at once.
+    pub(crate) fn start_admitting(
+        &self,
+        accepted: &[Accepted<'_>],
+    ) -> Result<(MutexGuard<'_, State>, Vec<Option<Id>>, Vec<usize>)> {
+        let keys: Vec<Option<Id>> = accepted.iter().map(Accepted::dedup_key).collect();
+        let (state, in_runs) = self.find(&keys)?;
+        state.assert_caught_up()?;
+        Ok((state, keys, in_runs))
     }
 
     /// Which keys are in runs, and the lock under which every other committed one is in memory.
@@ -320,10 +360,11 @@ impl Core {
         Ok(())
     }
 
-    pub fn stats(&self) -> Result<[(&'static str, u64); 13]> {
+    pub fn stats(&self) -> Result<[(&'static str, u64); 17]> {
         let state = self.lock()?;
         let staged_events = state.open.event_count() + state.in_commit.event_count();
         let (windows, window_bytes) = state.registry.window_figures();
+        let repetitions = state.repetitions.figures;
         let index = state.dedup.figures();
         Ok([
             ("events", state.log.usage_events),
@@ -338,6 +379,10 @@ impl Core {
             ("window_bytes", window_bytes as u64),
             ("subscriptions", state.registry.subscriptions.len() as u64),
             ("streams", state.log.stream_count() as u64),
+            ("repetitions_same", repetitions.same),
+            ("repetitions_different", repetitions.different),
+            ("repetitions_not_compared", repetitions.not_compared),
+            ("far_timestamps", state.far_timestamps),
             ("pending_in_advance", state.registry.pending_count as u64),
         ])
     }
@@ -347,7 +392,7 @@ fn half_changed<T>(_: PoisonError<T>) -> CoreError {
     CoreError::Corruption("the metering core stopped inside a change; restart from the log".into())
 }
 
-fn route(registry: &Registry, org: Id, accepted: &Accepted<'_>) -> Id {
+pub(crate) fn route(registry: &Registry, org: Id, accepted: &Accepted<'_>) -> Id {
     let (Some(key), Some(text)) = (
         accepted.external_key,
         accepted.event.external_subscription_id,
@@ -382,6 +427,15 @@ impl State {
         for &(group, head) in &sealed.usage_heads {
             streams[group] = self.log.advance(batch.groups[group].stream, head)?;
             self.log.add_segment(streams[group]);
+            let Group {
+                org,
+                span_us,
+                received_us,
+                ..
+            } = batch.groups[group];
+            self.log
+                .orgs
+                .add(org, self.log.segment_no, span_us, received_us);
         }
         let position = Position {
             commit: sealed.commit,

@@ -27,6 +27,13 @@ pub enum Flaw {
     Expression(EvaluationError),
 }
 
+impl Flaw {
+    /// The transaction was accepted before.
+    pub fn duplicate() -> Self {
+        Self::Fields(vec![("transaction_id", "value_already_exist")])
+    }
+}
+
 /// What checking an event needs beside the event.
 #[derive(Default)]
 pub struct Context<'a> {

@@ -1,7 +1,8 @@
 //! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
 //!
 //! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
-//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`; what is billed at once goes through `advance`. `recovery`, `snapshot`, `refold`, `log_fold`, `verify` and `scan` read the log back.
+//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`; what is billed at once goes through `advance`. `recovery`, `snapshot`, `refold`, `log_fold`, `verify`,
+//! `scan`, `usage_errors` and `repetition` read the log back.
 //! Only `python` knows of Python.
 
 pub mod advance;
@@ -25,6 +26,9 @@ pub mod id;
 pub mod json;
 pub mod log;
 pub mod log_fold;
+pub mod org_index;
+pub mod partial;
+pub mod payload;
 pub mod plan;
 pub mod property;
 #[cfg(feature = "python")]
@@ -34,6 +38,7 @@ pub mod record;
 pub mod recovery;
 pub mod refold;
 pub mod registry;
+pub mod repetition;
 pub mod request;
 pub mod scan;
 pub mod segment;
@@ -41,6 +46,7 @@ pub mod snapshot;
 pub mod staging;
 pub mod timestamp;
 pub mod trace;
+pub mod usage_errors;
 pub mod verify;
 pub mod window;
 pub mod wire;

@@ -3,6 +3,7 @@
 use crate::chain::{CommitHead, Head};
 use crate::error::{corrupt, CoreError, Result};
 use crate::id::{uuid_text, Id, IdMap};
+use crate::org_index::OrgIndex;
 use crate::wire::{put_count, put_id, put_u64, Reader};
 
 /// Ascending segment numbers as runs (first, last): a busy customer is in every segment.
@@ -22,6 +23,26 @@ impl SegmentRuns {
     pub fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().flat_map(|&(first, last)| first..=last)
     }
+
+    pub fn last(&self) -> Option<u64> {
+        self.0.last().map(|&(_, last)| last)
+    }
+
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
+        put_count(out, self.0.len())?;
+        for &(first, last) in &self.0 {
+            put_u64(out, first);
+            put_u64(out, last);
+        }
+        Ok(())
+    }
+
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        let runs: Result<Vec<_>> = (0..reader.count()?)
+            .map(|_| Ok((reader.u64()?, reader.u64()?)))
+            .collect();
+        runs.map(Self)
+    }
 }
 
 /// Position of a stream in [`Log`]; shorter than its id.
@@ -39,6 +60,7 @@ pub struct Log {
     /// Number of the newest segment, which is how many there are.
     pub segment_no: u64,
     pub usage_events: u64,
+    pub orgs: OrgIndex,
     streams: Vec<Stream>,
     by_id: IdMap<StreamIndex>,
 }
@@ -117,13 +139,9 @@ impl Log {
             put_id(out, stream.id);
             put_u64(out, stream.head.version);
             out.extend_from_slice(&stream.head.hash);
-            put_count(out, stream.segments.0.len())?;
-            for &(first, last) in &stream.segments.0 {
-                put_u64(out, first);
-                put_u64(out, last);
-            }
+            stream.segments.encode(out)?;
         }
-        Ok(())
+        self.orgs.encode(out)
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self> {
@@ -142,13 +160,9 @@ impl Log {
                 version: reader.u64()?,
                 hash: reader.hash()?,
             };
-            for _ in 0..reader.count()? {
-                log.streams[index]
-                    .segments
-                    .0
-                    .push((reader.u64()?, reader.u64()?));
-            }
+            log.streams[index].segments = SegmentRuns::decode(reader)?;
         }
+        log.orgs = OrgIndex::decode(reader)?;
         Ok(log)
     }
 }

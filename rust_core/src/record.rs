@@ -161,6 +161,12 @@ impl<'a> Record<'a> {
         fields(fingerprints).map(Id::from_be_bytes)
     }
 
+    /// First and last reception time; None of a record without events.
+    pub fn received_span(&self) -> Option<(i64, i64)> {
+        let received = || fields(self.received).map(i64::from_le_bytes);
+        received().min().zip(received().max())
+    }
+
     /// Events in the order of their acceptance.
     pub fn events(&self) -> impl Iterator<Item = RecordEvent<'a>> + use<'a> {
         let (mut raw, mut computed) = (self.raw, self.computed);

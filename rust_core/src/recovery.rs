@@ -101,6 +101,13 @@ impl Core {
             if is_new {
                 state.dedup.insert_all(record.dedup_keys())?;
             }
+            if let Some(received) = record.received_span() {
+                let timestamps = (entry.min_us, entry.max_us);
+                state
+                    .log
+                    .orgs
+                    .add(record.org, segment.number, timestamps, received);
+            }
             state.apply_record(&self.fingerprinter, stream, &record, first)?;
             first += entry.events;
         }

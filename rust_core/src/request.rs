@@ -4,6 +4,9 @@ use crate::answer::Refusal;
 use crate::event::{Context, Flaw, RawEvent, UsageEvent};
 use crate::json::{self, Scan};
 
+/// An event that passed the checks, or what is wrong with it.
+pub type Checked<'a> = std::result::Result<UsageEvent<'a>, Flaw>;
+
 /// Reads and checks a body. The order of the checks is the order of the answers in the spec.
 pub fn read<'a>(
     body: &'a [u8],
@@ -11,12 +14,20 @@ pub fn read<'a>(
     batch_max: usize,
     context: &Context<'_>,
 ) -> std::result::Result<Vec<UsageEvent<'a>>, Refusal> {
-    // A request without any body has no parameters, which is not the same as malformed JSON.
-    let body = if body.is_empty() { b"{}" } else { body };
+    let body = or_empty(body);
     if single {
         read_single(body, context)
     } else {
         read_batch(body, batch_max, context)
+    }
+}
+
+/// A request without any body has no parameters, which is not the same as malformed JSON.
+fn or_empty(body: &[u8]) -> &[u8] {
+    if body.is_empty() {
+        b"{}"
+    } else {
+        body
     }
 }
 
@@ -48,11 +59,26 @@ fn read_batch<'a>(
     batch_max: usize,
     context: &Context<'_>,
 ) -> std::result::Result<Vec<UsageEvent<'a>>, Refusal> {
+    check_all(bounded_batch(body, batch_max)?, context)
+}
+
+/// Reads a batch and checks each of its events for itself.
+pub fn read_each<'a>(
+    body: &'a [u8],
+    batch_max: usize,
+    context: &Context<'_>,
+) -> std::result::Result<Vec<Checked<'a>>, Refusal> {
+    let events = bounded_batch(or_empty(body), batch_max)?.into_iter();
+    Ok(events.map(|event| event.check(context)).collect())
+}
+
+/// The events of a batch that has some, and not too many.
+fn bounded_batch(body: &[u8], batch_max: usize) -> std::result::Result<Vec<RawEvent<'_>>, Refusal> {
     let (events, count) = scan_batch(body, batch_max).map_err(|_| Refusal::Malformed)?;
     match count {
         0 => Err(Refusal::NoEvents),
         count if count > batch_max => Err(Refusal::TooManyEvents),
-        _ => check_all(events, context),
+        _ => Ok(events),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Everything committed but fingerprints in one piece, so that a start needs only the tail of the log.
 //!
 //! ```text
-//! magic "LAGOSNP" and format version 4 · CRC-32 of the rest u32
+//! magic "LAGOSNP" and format version 5 · CRC-32 of the rest u32
 //! secret check 16 · log · plans · subscriptions with windows and pending usage · external ids · expressions
 //! ```
 //! Staged usage is not part of it, nor are the fingerprints: their index stands for itself (`dedup`).
@@ -22,7 +22,7 @@ use crate::registry::{External, Registry, Subscription, SubscriptionSpec};
 use crate::window::{Ranges, Window};
 use crate::wire::{put_count, put_i64, put_id, put_u32, Reader};
 
-const MAGIC: &[u8; 8] = b"LAGOSNP\x04";
+const MAGIC: &[u8; 8] = b"LAGOSNP\x05";
 const HEADER_BYTES: usize = 12;
 
 impl Core {

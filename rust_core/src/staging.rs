@@ -71,6 +71,8 @@ pub struct Group {
     pub attributed: bool,
     pub events: u32,
     pub span_us: (i64, i64),
+    /// Of the reception times.
+    pub received_us: (i64, i64),
 }
 
 /// What folding needs of a staged event.
@@ -137,6 +139,7 @@ impl Batch {
 
     fn group(&mut self, stream: Id, org: Id, accepted: &Accepted<'_>) -> Result<u32> {
         let at = accepted.stamp.timestamp_us;
+        let received = accepted.stamp.received_at_us;
         let next = to_u32(self.groups.len(), "a batch")?;
         let index = *self.by_stream.entry(stream).or_insert(next);
         if index == next {
@@ -146,11 +149,16 @@ impl Batch {
                 attributed: accepted.external_key.is_some(),
                 events: 0,
                 span_us: (at, at),
+                received_us: (received, received),
             });
         }
         let group = &mut self.groups[index as usize];
         group.events += 1;
         group.span_us = (group.span_us.0.min(at), group.span_us.1.max(at));
+        group.received_us = (
+            group.received_us.0.min(received),
+            group.received_us.1.max(received),
+        );
         Ok(index)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -135,6 +136,32 @@ def test_a_batch_is_all_or_nothing(shop: Api) -> None:
     refused = shop("POST", "/events/batch", body={"events": [item("b6"), item("b1")]}, status=422)
     assert refused["error_details"] == {"1": {"transaction_id": ["value_already_exist"]}}
     assert shop("GET", "/events")["meta"]["total_count"] == 2
+
+
+def test_a_partial_batch_takes_what_it_can(shop: Api) -> None:
+    shop.event("p1")
+    items = [
+        {"transaction_id": "p1", "external_subscription_id": "sub", "code": "storage"},
+        {"transaction_id": "p2", "external_subscription_id": "sub", "code": "storage"},
+        {"transaction_id": "p3"},
+    ]
+    content = json.dumps({"events": items}).encode()
+    response = shop.send("POST", "/events/batch", content=content, query={"partial": "true"})
+    assert response.status_code == 200
+    body = response.json()
+    assert body["meta"] == {"accepted_count": 1, "duplicate_count": 1, "refused_count": 1}
+    duplicate, accepted, refused = body["events"]
+    assert duplicate == {
+        "index": 0,
+        "status": "duplicate",
+        "error_details": {"transaction_id": ["value_already_exist"]},
+    }
+    assert accepted["event"] == shop("GET", "/events/{}", "p2")["event"]
+    assert refused["error_details"] == {"code": ["value_is_mandatory"]}
+    assert shop("GET", "/events")["meta"]["total_count"] == 2
+    for off in ({"partial": "false"}, {"partial": "maybe"}, {}):
+        again = shop.send("POST", "/events/batch", content=content, query=off)
+        assert again.json()["error_details"] == {"2": {"code": ["value_is_mandatory"]}}
 
 
 @pytest.mark.parametrize(

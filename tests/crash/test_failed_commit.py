@@ -70,6 +70,31 @@ async def test_a_full_disk_under_usage_commands_and_duplicates(home: Home, disk:
     home.assert_sound()
 
 
+async def test_a_partial_batch_holds_only_with_its_commits(home: Home, disk: Disk) -> None:
+    """given accepted and repeated events in flight / when the commit fails / then 503, and all of it can be sent again"""
+    async with engine_on(disk, home) as shop:
+        events = [shop.event("acme", "calls", id=name) for name in ("a", "b", "a")]
+        disk.hold()
+        original = asyncio.create_task(shop.ingest(events[:1]))
+        await disk.holds()
+        partial = asyncio.create_task(shop.ingest(events, partial=True))
+        await asyncio.sleep(0.05)
+        assert not partial.done()
+        disk.fail()
+        for answer in await asyncio.gather(original, partial, return_exceptions=True):
+            assert isinstance(answer, UnavailableError)
+            assert answer.status == 503
+        # The new event was stored by the next commit or not; the answer to the same body tells.
+        status, body = await shop.ingest(events, partial=True)
+        assert status == 200
+        assert [each["status"] for each in body["events"]] in (
+            ["accepted", "accepted", "duplicate"],
+            ["accepted", "duplicate", "duplicate"],
+        )
+        assert await calls(shop) == 2
+    home.assert_sound()
+
+
 async def test_usage_that_gathered_behind_a_failed_commit_is_stored(home: Home, disk: Disk) -> None:
     async with engine_on(disk, home) as shop:
         disk.hold()

@@ -10,7 +10,7 @@ import pytest
 from engine_kit import instant
 
 from lago_engine.clock import Clock, ManualClock
-from lago_engine.domain.commands import AdvanceTime, SetClock
+from lago_engine.domain.commands import AdvanceTime, ReportUsageErrors, SetClock
 from lago_engine.domain.events import DomainEvent
 from lago_engine.errors import UnavailableError
 from lago_engine.scheduling.due_index import DueIndex
@@ -44,6 +44,19 @@ class Ledger:
         return []
 
 
+class NoUsage:
+    """No organization has usage."""
+
+    async def find(self, organization_id: UUID, until: datetime) -> Sequence[ReportUsageErrors]:
+        return []
+
+    async def catch_up(self, organization_id: UUID, until: datetime, *, actor: str) -> None:
+        """There is nothing to report."""
+
+    async def passed(self, organization_id: UUID, until: datetime) -> None:
+        """There is nothing to remember."""
+
+
 async def settle(organization_id: UUID) -> None:
     """Nothing is set off."""
 
@@ -55,7 +68,7 @@ async def test_the_clock_goes_on_for_everybody_else(broken: int) -> None:
     for n, customer in enumerate(CUSTOMERS):
         due.put(ORGANIZATION, customer, NOW - timedelta(hours=1000 - n))
     ledger = Ledger(due, CUSTOMERS[:broken])
-    scheduler = Scheduler(ledger, due, {}, settle)
+    scheduler = Scheduler(ledger, due, {}, settle, usage_errors=NoUsage())
     with pytest.raises(UnavailableError, match="broken"):
         await scheduler.catch_up(ORGANIZATION, NOW)
     assert sorted(ledger.done) == CUSTOMERS[broken:]

@@ -286,6 +286,34 @@ class Oracle:
         answer = {"event": rendered[0]} if single else {"events": rendered}
         return Answer(200, (self.batch,), answer)
 
+    def ingest_partial(self, organization: bytes, body: bytes, now_us: int) -> Answer:
+        """Each event for itself, as if it had come alone."""
+        items, refusal = self.read_body(body, single=False)
+        if refusal is not None:
+            return Answer(refusal["status"], (), refusal)
+        results: list[dict[str, Any]] = []
+        wait_for: set[int] = set()
+        for item in items:
+            event = read_event(item, organization, now_us, self.metrics)
+            result: dict[str, Any] = {"index": Number(str(len(results)))}
+            if not isinstance(event, Event):
+                result |= {"status": "refused", "error_details": event}
+            elif (known := self.duplicates([event]))[0]:
+                taken = {"transaction_id": ["value_already_exist"]}
+                result |= {"status": "duplicate", "error_details": taken}
+                wait_for |= set(known[1])
+            else:
+                self.open.append(event)
+                result |= {"status": "accepted", "event": event.rendered()}
+                wait_for.add(self.batch)
+            results.append(result)
+        statuses = [result["status"] for result in results]
+        meta = {
+            f"{status}_count": Number(str(statuses.count(status)))
+            for status in ("accepted", "duplicate", "refused")
+        }
+        return Answer(200, tuple(sorted(wait_for)), {"events": results, "meta": meta})
+
     def read_body(self, body: bytes, single: bool) -> tuple[list[Any], Any]:
         """The items, or no items and the refusal."""
         try:
@@ -371,6 +399,9 @@ class Oracle:
             for segment, event in self.committed
             if (event.organization, event.external_subscription_id) == (organization, external_id)
         }
+
+    def segments_of(self, organization: bytes) -> list[int]:
+        return sorted({s for s, event in self.committed if event.organization == organization})
 
     def search(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from functools import singledispatch
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,6 +14,8 @@ from lago_engine.domain import events as facts
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.events import DomainEvent
+
+_HOUR = timedelta(hours=1)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -60,7 +63,15 @@ def _(event: facts.ApiKeyCreated, state: OrganizationState) -> OrganizationState
 
 @_evolve.register
 def _(event: facts.ClockSet, state: OrganizationState) -> OrganizationState:
-    return _changed(state, clock=event.now)
+    reported = state.usage_errors_hour
+    if event.now is not None and reported is not None and event.now < reported + _HOUR:
+        reported = None  # A clock that goes back lives its hours again.
+    return _changed(state, clock=event.now, usage_errors_hour=reported)
+
+
+@_evolve.register
+def _(event: facts.UsageErrorsFound, state: OrganizationState) -> OrganizationState:
+    return _changed(state, usage_errors_hour=event.hour)
 
 
 @_evolve.register
@@ -293,9 +304,14 @@ def _renamed(mapping: Mapping[str, V], old: str, new: str, value: V) -> Mapping[
 
 
 def _item_ids(plan: Plan) -> set[UUID]:
-    """Ids of its charges and charge filters."""
-    filters = {filter_.id for charge in plan.charges for filter_ in charge.filters}
-    return filters | {charge.id for charge in plan.charges}
+    """Ids of everything on it that has one."""
+    ids = {filter_.id for charge in plan.charges for filter_ in charge.filters}
+    ids.update(charge.id for charge in plan.charges)
+    ids.update(fixed_charge.id for fixed_charge in plan.fixed_charges)
+    ids.update(threshold.id for threshold in plan.usage_thresholds)
+    if plan.minimum_commitment is not None:
+        ids.add(plan.minimum_commitment.id)
+    return ids
 
 
 def _with_plan_version(

@@ -30,6 +30,7 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     plan_versions: (plan id, version) → plan, every version that was ever in force.
     applied_coupons: ids of coupons that some customer ever got.
     clock: the virtual instant of a test organization, None while it runs at real time.
+    usage_errors_hour: the last hour whose usage errors were reported.
     """
 
     organization: Organization
@@ -54,6 +55,7 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     entity_sequence: int = 0
     clock: datetime | None = None
     items_count: int = 0
+    usage_errors_hour: datetime | None = None
 
     def plan(self, plan_id: UUID, version: int) -> Plan:
         """The plan exactly as it was at `version`."""

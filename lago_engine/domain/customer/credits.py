@@ -50,7 +50,9 @@ def used(
     if credit.applied_coupon_id is not None:
         coupon = decision.state.applied_coupons[credit.applied_coupon_id]
         after = applied_coupon.used(coupon, taken, at=at)
-        return e.CouponUsed(applied_coupon=after, invoice_id=invoice.id, amount_cents=taken)
+        return e.CouponUsed(
+            applied_coupon=after, invoice_id=invoice.id, credit=credit, currency=invoice.currency
+        )
     note = consumed(decision.state.credit_notes[credit.item_id], taken, at=at)
     return e.CreditNoteConsumed(credit_note=note, invoice_id=invoice.id, amount_cents=taken)
 

@@ -11,6 +11,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
+from lago_engine.domain.customer.coupons import apply_coupon, terminate_applied_coupon
 from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
@@ -50,7 +51,7 @@ def _missing(command: c.CustomerCommand) -> str:
         return "subscription"
     if isinstance(command, c.RecordPaymentOutcome):
         return "payment"
-    return "customer" if isinstance(command, c.AdvanceTime) else "invoice"
+    return "customer" if isinstance(command, c.AdvanceTime | c.ApplyCoupon) else "invoice"
 
 
 @singledispatch
@@ -116,6 +117,16 @@ def _(command: c.VoidInvoice, decision: Decision) -> None:
     if record.status != "finalized":
         raise NotAllowed("not_voidable")
     decision.record(e.InvoiceVoided(invoice_id=record.id, voided_at=decision.now))
+
+
+@_decide.register
+def _(command: c.ApplyCoupon, decision: Decision) -> None:
+    apply_coupon(decision, command.input)
+
+
+@_decide.register
+def _(command: c.TerminateAppliedCoupon, decision: Decision) -> None:
+    terminate_applied_coupon(decision, command.applied_coupon_id)
 
 
 @_decide.register

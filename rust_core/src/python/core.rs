@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use super::advance::{self, PendingRow};
 use super::charges::{self, ChargeArgument, LevelArgument, UsageRow};
 use super::log_fold::{PyLogFold, PyRefold};
+use super::repetitions::{difference, DifferenceRow, PyComparison};
 use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
 use crate::advance::Place;
 use crate::chain::{CommitHead, Head};
@@ -18,6 +19,7 @@ use crate::core::{Answer, Core};
 use crate::dedup::Index;
 use crate::error::Result;
 use crate::log_fold::LogFold;
+use crate::org_index::ALWAYS;
 use crate::reading::{Level, Period};
 use crate::registry::SubscriptionSpec;
 
@@ -124,6 +126,7 @@ impl PyCore {
         Ok(Self(core))
     }
 
+    #[pyo3(signature = (org, body, single, now_us, partial = false))]
     fn ingest(
         &self,
         py: Python<'_>,
@@ -131,8 +134,12 @@ impl PyCore {
         body: PyBackedBytes,
         single: bool,
         now_us: i64,
+        partial: bool,
     ) -> PyResult<PyIngest> {
-        let ingest = || self.0.ingest(org.id(), &body, single, now_us);
+        let ingest = || match (single, partial) {
+            (false, true) => self.0.ingest_partial(org.id(), &body, now_us),
+            _ => self.0.ingest(org.id(), &body, single, now_us),
+        };
         let answer = if body.len() < SMALL_BODY_BYTES {
             ingest()?
         } else {
@@ -459,6 +466,41 @@ impl PyCore {
         let key = fingerprinter.external_key(org.id(), external_subscription_id.as_bytes());
         let state = self.0.lock()?;
         Ok(state.log.segments_of(state.registry.streams_of(key)))
+    }
+
+    #[pyo3(signature = (org, from_us = None, to_us = None, received_from_us = None, received_to_us = None))]
+    fn segments_of_org(
+        &self,
+        org: Id16,
+        from_us: Option<i64>,
+        to_us: Option<i64>,
+        received_from_us: Option<i64>,
+        received_to_us: Option<i64>,
+    ) -> PyResult<Vec<u64>> {
+        let span =
+            |from: Option<i64>, to: Option<i64>| (from.unwrap_or(ALWAYS.0), to.unwrap_or(ALWAYS.1));
+        let (timestamps, received) = (span(from_us, to_us), span(received_from_us, received_to_us));
+        let state = self.0.lock()?;
+        Ok(state.log.orgs.segments(org.id(), timestamps, received))
+    }
+
+    fn take_repetitions(&self) -> PyResult<Option<PyComparison>> {
+        Ok(self.0.take_repetitions()?.map(PyComparison::new))
+    }
+
+    fn settle_repetitions<'py>(
+        &self,
+        py: Python<'py>,
+        comparison: Option<&PyComparison>,
+    ) -> PyResult<Vec<DifferenceRow<'py>>> {
+        let found = match comparison {
+            Some(comparison) => self.0.settle_repetitions(&comparison.lock()),
+            None => self.0.take_differences(),
+        };
+        Ok(found?
+            .into_iter()
+            .map(|each| difference(py, each))
+            .collect())
     }
 
     fn all_segments(&self) -> PyResult<u64> {

@@ -6,6 +6,8 @@ mod core;
 mod expression;
 mod log_fold;
 mod readers;
+mod repetitions;
+mod usage_errors;
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -88,6 +90,10 @@ mod _core {
     use super::log_fold::{PyLogFold, PyRefold};
     #[pymodule_export]
     use super::readers::{PyChainVerifier, PyEventScan};
+    #[pymodule_export]
+    use super::repetitions::PyComparison;
+    #[pymodule_export]
+    use super::usage_errors::PyUsageErrors;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
