@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from lago_engine.actors.asked_usage import AskedFolds
 from lago_engine.actors.committing import Committed
 from lago_engine.actors.mailbox import Command
 from lago_engine.actors.partition import IngestAnswer, Partition
@@ -26,6 +27,14 @@ from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
 from lago_engine.domain.rating.current_usage import current_usage
+from lago_engine.domain.rating.projected_usage import projected_usage
+from lago_engine.domain.rating.usage_question import (
+    AskedUsage,
+    UsageQuestion,
+    Used,
+    ask_usage,
+    narrowed,
+)
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
@@ -47,6 +56,7 @@ class Engine:
         self.partition = partition
         self.reactor = reactor
         self.scheduler = scheduler
+        self._asked_folds = AskedFolds(partition.meter, partition.store)
         self._keys: dict[str, tuple[UUID, datetime | None]] = {}
         self._position = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -193,27 +203,61 @@ class Engine:
         organization_id: UUID,
         external_customer_id: str,
         external_subscription_id: str,
-        *,
-        apply_taxes: bool,
-        charge_filter: Mapping[str, str] | None,
+        question: UsageQuestion,
     ) -> Mapping[str, Any]:
         """The `customer_usage` object of the running period."""
+        wanted = organization_id, external_customer_id, external_subscription_id
+        return current_usage(*await self._used(*wanted, question))
+
+    async def projected_usage(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        external_subscription_id: str,
+        *,
+        apply_taxes: bool,
+    ) -> Mapping[str, Any]:
+        """The `customer_projected_usage` object of the running period."""
+        question = UsageQuestion(apply_taxes=apply_taxes)
+        wanted = organization_id, external_customer_id, external_subscription_id
+        return projected_usage(*await self._used(*wanted, question))
+
+    async def _used(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        external_subscription_id: str,
+        question: UsageQuestion,
+    ) -> tuple[AskedUsage, Used]:
+        """A question with the usage that answers it: from the open window if that tells, else from the log."""
         while True:
             state = await self.customer(organization_id, external_customer_id)
             if state is None:
                 raise NotFound("customer")
+            asked = ask_usage(
+                state,
+                self.organization(organization_id),
+                _active(state, external_subscription_id),
+                question,
+                now=self.now(organization_id),
+            )
             try:
-                return current_usage(
-                    state,
-                    self.organization(organization_id),
-                    _active(state, external_subscription_id),
-                    now=self.now(organization_id),
-                    usage=self.partition.usage.read,
-                    apply_taxes=apply_taxes,
-                    charge_filter=charge_filter,
-                )
+                used = self._narrowed(asked)
             except WindowNotReady as missing:
                 await self.partition.read(self.partition.usage.fold, missing.window)
+                continue
+            if used is None:
+                used = await self.partition.read(self._asked_folds.read, asked)
+            return asked, used
+
+    def _narrowed(self, asked: AskedUsage) -> Used | None:
+        """What the open window tells. Raises WindowNotReady."""
+        if not asked.plan.charges:
+            return {}
+        if asked.question.full:
+            return None
+        read = self.partition.usage.read
+        return narrowed(asked, read(asked.subscription.id, asked.start, asked.end, days=asked.days))
 
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""

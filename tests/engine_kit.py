@@ -21,6 +21,7 @@ from lago_engine.clock import Clock, ManualClock
 from lago_engine.domain import commands as c
 from lago_engine.domain import ids
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.rating.usage_question import UsageQuestion
 from lago_engine.projecting.inline import find_projections
 from lago_engine.settings import Settings
 from lago_engine.store import Store, open_store
@@ -265,7 +266,7 @@ class Shop:
     async def usage(self, customer: str, subscription: str | None = None) -> dict[str, Any]:
         """The `customer_usage` object."""
         found = await self.engine.current_usage(
-            self.id, customer, subscription or customer, apply_taxes=True, charge_filter=None
+            self.id, customer, subscription or customer, UsageQuestion()
         )
         return dict(found)
 

@@ -54,6 +54,10 @@ DEVIATIONS = (
     Deviation("PlanObject", "invoice_display_name", NULL, "plans.md §2: string or null"),
     Deviation("PlanObject", "description", NULL, "plans.md §2: string or null"),
     Deviation("PlanObject", "trial_period", NULL, "plans.md §2: number or null"),
+    Deviation("FixedChargeObject", "units", ANY_STRING, "plans.md §7.1: a decimal as text"),
+    Deviation("FixedChargeObject", "invoice_display_name", NULL, "charges.md §15.1: or null"),
+    Deviation("MinimumCommitmentObject", "invoice_display_name", NULL, "plans.md §8: a default"),
+    Deviation("PlanMetadataResponse", "metadata", NULL, "plans.md §10: an object or null"),
     *(
         Deviation("CustomerBillingConfiguration", member, NULL, "customers.md §2: nullable")
         for member in (
@@ -109,6 +113,27 @@ DEVIATIONS = (
         {"type": ["string", "null"]},
         "providers are plugins; a customer may have none",
     ),
+    Deviation(
+        "CustomerProjectedChargeUsageObject",
+        None,
+        {
+            "type": "object",
+            "required": [
+                *("units", "projected_units", "events_count", "amount_cents"),
+                *("projected_amount_cents", "amount_currency", "charge", "billable_metric"),
+                *("filters", "grouped_usage"),
+            ],
+            "properties": {
+                "units": {"type": "string"},
+                "projected_units": {"type": "string"},
+                "amount_cents": {"type": "integer"},
+                "projected_amount_cents": {"type": "integer"},
+                "charge": {"type": "object", "required": ["lago_id", "charge_model"]},
+            },
+            "not": {"required": ["groups"]},
+        },
+        "metrics.md §11.3: the document requires a member `groups` that it describes nowhere",
+    ),
     *(
         Deviation("InvoicePaymentFailureObject", member, NULL, "null where it does not apply")
         for member in ("provider_customer_id", "payment_provider_code")
@@ -121,6 +146,7 @@ OPERATIONS = {
     ("get", "/organizations"): "Organization",
     ("post", "/invoices/{}/download_pdf"): "Invoice",
     ("get", "/payments/{}"): "Payment",
+    ("put", "/plans/{}/metadata"): "PlanMetadataResponse",
 }
 """(method, path) whose 200 answer the document lacks, or shows without its wrapper → named schema."""
 

@@ -39,7 +39,7 @@ class UsageWindows:
             raise WindowNotReady(window)
         buckets: dict[UUID, list[BucketUsage]] = {}
         for total in totals:
-            buckets.setdefault(total.charge_id, []).append(_bucket(total))
+            buckets.setdefault(total.charge_id, []).append(bucket_usage(total))
         return buckets
 
     def open(self, windows: Iterable[UsageWindow]) -> None:
@@ -61,7 +61,8 @@ class UsageWindows:
                 return
 
 
-def _bucket(total: MeteredUsage) -> BucketUsage:
+def bucket_usage(total: MeteredUsage) -> BucketUsage:
+    """Totals as metering has them, as decisions take them."""
     aggregated = total.total_aggregated_units
     return BucketUsage(
         total.units,

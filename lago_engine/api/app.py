@@ -23,6 +23,8 @@ from lago_engine.api import (
     organizations,
     payment_providers,
     payments,
+    plan_metadata,
+    plan_parts,
     plans,
     pricing_units,
     subscriptions,
@@ -56,6 +58,8 @@ RESOURCES = (
     organizations,
     payment_providers,
     payments,
+    plan_metadata,
+    plan_parts,
     plans,
     pricing_units,
     subscriptions,
@@ -79,8 +83,6 @@ NOT_BUILT = (
     ("PUT", "/invoices/{lago_id}"),
     ("PATCH", "/invoices/{lago_id}"),
     ("DELETE", "/invoices/{lago_id}"),
-    ("PUT", "/subscriptions/{external_id}"),
-    ("PATCH", "/subscriptions/{external_id}"),
 )
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 

@@ -16,6 +16,7 @@ from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.rating.usage_question import UsageQuestion
 from lago_engine.store.port import Store
 
 
@@ -82,11 +83,19 @@ class Engine(Protocol):
         organization_id: UUID,
         external_customer_id: str,
         external_subscription_id: str,
-        *,
-        apply_taxes: bool,
-        charge_filter: Mapping[str, str] | None,
+        question: UsageQuestion,
     ) -> Mapping[str, Any]:
         """The `customer_usage` object of the running period."""
+
+    async def projected_usage(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        external_subscription_id: str,
+        *,
+        apply_taxes: bool,
+    ) -> Mapping[str, Any]:
+        """The `customer_projected_usage` object of the running period."""
 
     async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
         """The document of a finalized or voided invoice. Raises NotFound."""

@@ -138,6 +138,16 @@ class Params:
             if "\0" not in key + value
         }
 
+    def lists(self, name: str) -> dict[str, tuple[str, ...]]:
+        """`name[key]=value` and `name[key][]=value`: the values of each key."""
+        found: dict[str, list[str]] = {}
+        for key, value in self._query.items():
+            if key.startswith(f"{name}[") and "\0" not in key + value:
+                member = key[len(name) + 1 :].removesuffix("[]")
+                if member.endswith("]") and len(member) > 1:
+                    found.setdefault(member[:-1], []).append(value)
+        return {key: tuple(values) for key, values in found.items()}
+
     @property
     def page(self) -> Page:
         number = min(_natural(self._last("page")) or 1, PAGE_MAX)

@@ -156,6 +156,73 @@ class DeletePlan(OrganizationCommand, frozen=True, kw_only=True):
     code: str
 
 
+class PlanPartCommand(OrganizationCommand, frozen=True, kw_only=True):
+    """Base of what is asked of a charge, a filter, a fixed charge or the metadata of a plan."""
+
+    plan_code: str
+
+
+class CreateCharge(PlanPartCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateCharge(PlanPartCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeleteCharge(PlanPartCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class CreateChargeFilter(PlanPartCommand, frozen=True, kw_only=True):
+    charge_code: str
+    input: Input
+
+
+class UpdateChargeFilter(PlanPartCommand, frozen=True, kw_only=True):
+    charge_code: str
+    filter_id: UUID
+    input: Input
+
+
+class DeleteChargeFilter(PlanPartCommand, frozen=True, kw_only=True):
+    charge_code: str
+    filter_id: UUID
+    input: Input
+
+
+class CreateFixedCharge(PlanPartCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateFixedCharge(PlanPartCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class DeleteFixedCharge(PlanPartCommand, frozen=True, kw_only=True):
+    code: str
+    input: Input
+
+
+class ReplacePlanMetadata(PlanPartCommand, frozen=True, kw_only=True):
+    """input: the new metadata; None stands for a request that names none."""
+
+    input: Input | None
+
+
+class MergePlanMetadata(PlanPartCommand, frozen=True, kw_only=True):
+    input: Input | None
+
+
+class DeletePlanMetadata(PlanPartCommand, frozen=True, kw_only=True):
+    """Drop one key, or everything when `key` is None."""
+
+    key: str | None = None
+
+
 class CreateCoupon(OrganizationCommand, frozen=True, kw_only=True):
     input: Input
 

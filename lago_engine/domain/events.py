@@ -142,8 +142,17 @@ class PlanCreated(DomainEvent, frozen=True, tag="plan_created.v1"):
 
 
 class PlanUpdated(DomainEvent, frozen=True, tag="plan_updated.v1"):
+    """A plan has a new version.
+
+    cascade: its child plans follow. applied_at_once: fixed charges whose new units count from now on, not
+    from the next period. announced: a webhook tells of it; those of charges alone do not (plans.md §5.4).
+    """
+
     plan: Plan
     previous_code: str
+    cascade: bool = False
+    applied_at_once: tuple[UUID, ...] = ()
+    announced: bool = True
 
 
 class PlanDeleted(DomainEvent, frozen=True, tag="plan_deleted.v1"):

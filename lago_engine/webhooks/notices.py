@@ -109,6 +109,8 @@ def _metric_deleted(event: events.BillableMetricDeleted, context: Context) -> It
 def _plan_changed(
     event: events.PlanCreated | events.PlanUpdated, context: Context
 ) -> Iterator[Notice]:
+    if isinstance(event, events.PlanUpdated) and not event.announced:
+        return
     done = "created" if isinstance(event, events.PlanCreated) else "updated"
     code = event.plan.code
     yield Notice(f"plan.{done}", "plan", lambda: _plan(context.require("plan", code)))

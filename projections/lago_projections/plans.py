@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
-from lago_engine.domain.catalog.entities import Charge, ChargeFilter, Plan
+from lago_engine.domain.catalog.entities import (
+    Charge,
+    ChargeFilter,
+    FixedCharge,
+    Plan,
+    UsageThreshold,
+)
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.decimals import as_json_number
+from lago_engine.domain.decimals import as_json_number, to_wire
 from lago_engine.domain.events import (
     DomainEvent,
     PlanCreated,
@@ -19,7 +24,7 @@ from lago_engine.domain.events import (
 )
 from lago_engine.projecting import Context, Projection
 from lago_engine.projecting.presenting import tax_objects
-from lago_engine.projecting.wire import Members, encode, instant, sort_key
+from lago_engine.projecting.wire import Members, encode, instant, sort_key, without
 
 
 class PlanProjection(Projection):
@@ -41,7 +46,7 @@ class PlanProjection(Projection):
                 context.delete("plan", plan.code)
             case TaxUpdated(tax=tax) | TaxDeleted(tax=tax):
                 for plan in context.organization.plans.values():
-                    if tax.id in _tax_ids(plan):
+                    if tax.id in plan.used_tax_ids:
                         self._put(plan, context)
 
     def _put(self, plan: Plan, context: Context) -> None:
@@ -71,12 +76,17 @@ def plan_object(plan: Plan, organization: OrganizationState) -> Members:
         "parent_id": None,
         "pending_deletion": False,
         "charges": [charge_object(charge, organization) for charge in plan.charges],
-        "fixed_charges": [],
+        "fixed_charges": [fixed_charge_object(each, organization) for each in plan.fixed_charges],
         "entitlements": [],
-        "usage_thresholds": [],
-        "applicable_usage_thresholds": [],
+        "usage_thresholds": [_threshold_object(each) for each in plan.usage_thresholds],
+        "applicable_usage_thresholds": [
+            without(_threshold_object(each), "lago_id", "created_at", "updated_at")
+            for each in plan.usage_thresholds
+        ],
         "taxes": tax_objects(plan.tax_ids, organization),
     }
+    if plan.minimum_commitment is not None:
+        document["minimum_commitment"] = _commitment_object(plan, organization)
     if plan.metadata:
         document["metadata"] = plan.metadata
     return document
@@ -106,6 +116,51 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
     }
 
 
+def fixed_charge_object(fixed_charge: FixedCharge, organization: OrganizationState) -> Members:
+    """A fixed charge as plans show it."""
+    return {
+        "lago_id": fixed_charge.id,
+        "lago_add_on_id": fixed_charge.add_on_id,
+        "code": fixed_charge.code,
+        "invoice_display_name": fixed_charge.invoice_display_name,
+        "add_on_code": fixed_charge.add_on_code,
+        "created_at": instant(fixed_charge.created_at),
+        "charge_model": fixed_charge.charge_model,
+        "pay_in_advance": fixed_charge.pay_in_advance,
+        "prorated": fixed_charge.prorated,
+        "properties": fixed_charge.properties,
+        "units": to_wire(fixed_charge.units),
+        "lago_parent_id": None,
+        "taxes": tax_objects(fixed_charge.tax_ids, organization),
+    }
+
+
+def _commitment_object(plan: Plan, organization: OrganizationState) -> Members:
+    commitment = plan.minimum_commitment
+    assert commitment is not None
+    return {
+        "lago_id": commitment.id,
+        "plan_code": plan.code,
+        "invoice_display_name": commitment.invoice_display_name,
+        "amount_cents": commitment.amount_cents,
+        "interval": plan.interval,
+        "created_at": instant(commitment.created_at),
+        "updated_at": instant(commitment.updated_at),
+        "taxes": tax_objects(commitment.tax_ids, organization),
+    }
+
+
+def _threshold_object(threshold: UsageThreshold) -> Members:
+    return {
+        "lago_id": threshold.id,
+        "threshold_display_name": threshold.threshold_display_name,
+        "amount_cents": threshold.amount_cents,
+        "recurring": threshold.recurring,
+        "created_at": instant(threshold.created_at),
+        "updated_at": instant(threshold.updated_at),
+    }
+
+
 def _filter_object(filter_: ChargeFilter, charge: Charge) -> Members:
     return {
         "lago_id": filter_.id,
@@ -121,7 +176,3 @@ def _properties(properties: Mapping[str, Any]) -> Members:
     keys = properties.get("pricing_group_keys")
     mirrored = {"pricing_group_keys": keys, "grouped_by": keys} if keys else {}
     return {**properties, **mirrored}
-
-
-def _tax_ids(plan: Plan) -> set[UUID]:
-    return {*plan.tax_ids, *(tax_id for charge in plan.charges for tax_id in charge.tax_ids)}

@@ -65,19 +65,6 @@ def test_filters_and_groups_from_plan_to_fee(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
-    [{"group[region]": "eu"}, {"group": '{"region":"eu"}'}, {"skip_grouping": "true"}],
-)
-def test_other_groups_than_the_priced_ones_are_refused(api: Api, query: dict[str, str]) -> None:
-    filtered(api)
-    api.customer()
-    api.subscription()
-    refused = api("GET", *USAGE, query=SUB | query, status=422)
-    name = next(iter(query)).partition("[")[0]
-    assert refused["error_details"] == {name: ["not_supported_yet"]}
-
-
-@pytest.mark.parametrize(
     "fields",
     [
         {"aggregation_type": "max_agg"},

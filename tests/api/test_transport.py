@@ -81,7 +81,7 @@ def test_a_key_inside_the_url_works_without_a_header(api: Api) -> None:
 @pytest.mark.parametrize(
     "path",
     ["/", "/api", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v1/taxes/a/b", "/api/v2/taxes",
-     "/api/v1/coupons", "/api/v1/plans/x/charges", "/files", "/files/invoices/guess.pdf", "/webhooks"],
+     "/api/v1/coupons", "/api/v1/plans/x/prices", "/files", "/files/invoices/guess.pdf", "/webhooks"],
 )  # fmt: skip
 def test_an_unknown_route_is_a_json_404(api: Api, path: str) -> None:
     response = api.http.get(path, headers={"Authorization": f"Bearer {api.key}"})

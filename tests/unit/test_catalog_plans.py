@@ -28,6 +28,9 @@ GROWTH: dict[str, Any] = {
 }
 
 
+NO_MODEL = {"charge_model": ["value_is_mandatory", "value_is_invalid"]}
+
+
 def a_metric(catalog: Catalog, code: str = "calls") -> str:
     fields = {"name": code, "code": code, "aggregation_type": "count_agg"}
     return str(catalog.one(CreateBillableMetric, input=fields).metric.id)
@@ -77,14 +80,20 @@ def test_a_plan_starts_at_version_one() -> None:
         ({"trial_period": -1}, {"trial_period": ["value_is_out_of_range"]}),
         ({"trial_period": 36501}, {"trial_period": ["value_is_out_of_range"]}),
         ({"metadata": {"k": "v" * 256}}, {"value": ["value_too_long"]}),
-        ({"fixed_charges": [{"units": 1}]}, {"fixed_charges": ["not_supported_yet"]}),
         (
-            {"minimum_commitment": {"amount_cents": 5}, "usage_thresholds": [{"amount_cents": 1}]},
+            {"fixed_charges": [{"units": 1}]},
             {
-                "minimum_commitment": ["not_supported_yet"],
-                "usage_thresholds": ["not_supported_yet"],
+                "add_on_id": ["value_is_mandatory"],
+                "charge_model": ["value_is_mandatory", "value_is_invalid"],
             },
         ),
+        ({"fixed_charges": [1]}, {"fixed_charges": ["value_is_invalid"]}),
+        ({"minimum_commitment": {"amount_cents": 0}}, {"amount_cents": ["value_is_out_of_range"]}),
+        (
+            {"minimum_commitment": {"invoice_display_name": "At least"}},
+            {"amount_cents": ["value_is_mandatory"]},
+        ),
+        ({"usage_thresholds": ["x"]}, {"usage_thresholds": ["value_is_invalid"]}),
     ],
 )
 def test_a_wrong_plan_is_refused(fields: dict[str, Any], details: dict[str, list[str]]) -> None:
@@ -202,7 +211,7 @@ def test_an_update_is_checked() -> None:
     for fields, details in [
         ({"code": "other"}, {"code": ["value_already_exist"]}),
         ({"interval": ""}, {"interval": ["value_is_invalid"]}),
-        ({"fixed_charges": [{}]}, {"fixed_charges": ["not_supported_yet"]}),
+        ({"fixed_charges": [{}]}, {"add_on_id": ["value_is_mandatory"], **NO_MODEL}),
         ({"metadata": {"k": ["v"]}}, {"value": ["nested_structure_not_allowed"]}),
         ({"charges": ["x"]}, {"charges": ["value_is_invalid"]}),
     ]:

@@ -33,14 +33,14 @@ def replace_filters(
     left = list(existing)
     result = []
     for item in items:
-        given = _read(item, model, metric)
+        given = read_filter(item, model, metric)
         match = next((each for each in left if each.values == given["values"]), None)
         if match is None:
             filter_id = new_ids.take("charge_filter")
             result.append(ChargeFilter(id=filter_id, created_at=now, **given))
         else:
             left.remove(match)
-            result.append(msgspec.structs.replace(match, **given))
+            result.append(msgspec.structs.replace(match, changed_at=now, **given))
     return tuple(result)
 
 
@@ -56,7 +56,8 @@ def filter_items(filters: Sequence[ChargeFilter]) -> list[dict[str, Any]]:
     ]
 
 
-def _read(item: Any, model: str, metric: BillableMetric) -> dict[str, Any]:
+def read_filter(item: Any, model: str, metric: BillableMetric) -> dict[str, Any]:
+    """The `values`, `properties` and `invoice_display_name` of a filter. Raises ValidationFailed."""
     if not isinstance(item, Mapping):
         raise ValidationFailed.of("filters", INVALID)
     checker = Checker(_without_presentation(item))
@@ -68,6 +69,18 @@ def _read(item: Any, model: str, metric: BillableMetric) -> dict[str, Any]:
     }
     checker.raise_failures()
     return given
+
+
+def read_filter_changes(
+    item: Mapping[str, Any], model: str, metric: BillableMetric
+) -> dict[str, Any]:
+    """The display name and the properties, each when it is present: what an update touches."""
+    checker = Checker(_without_presentation(item))
+    changes = checker.read_present({"invoice_display_name": Checker.text})
+    if "properties" in item:
+        changes["properties"] = read_properties(checker, model, metric)
+    checker.raise_failures()
+    return changes
 
 
 def _without_presentation(item: Mapping[str, Any]) -> Mapping[str, Any]:

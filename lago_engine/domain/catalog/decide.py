@@ -12,6 +12,8 @@ from lago_engine.domain.catalog import (
     decide_connections,
     decide_coupons,
     decide_metrics,
+    decide_plan_metadata,
+    decide_plan_parts,
     decide_plans,
     decide_pricing_units,
     decide_taxes,
@@ -48,6 +50,18 @@ _DECISIONS: Final[Mapping[type[commands.OrganizationCommand], Callable[..., list
     commands.CreatePlan: decide_plans.create_plan,
     commands.UpdatePlan: decide_plans.update_plan,
     commands.DeletePlan: decide_plans.delete_plan,
+    commands.CreateCharge: decide_plan_parts.create_charge,
+    commands.UpdateCharge: decide_plan_parts.update_charge,
+    commands.DeleteCharge: decide_plan_parts.delete_charge,
+    commands.CreateChargeFilter: decide_plan_parts.create_filter,
+    commands.UpdateChargeFilter: decide_plan_parts.update_filter,
+    commands.DeleteChargeFilter: decide_plan_parts.delete_filter,
+    commands.CreateFixedCharge: decide_plan_parts.create_fixed_charge,
+    commands.UpdateFixedCharge: decide_plan_parts.update_fixed_charge,
+    commands.DeleteFixedCharge: decide_plan_parts.delete_fixed_charge,
+    commands.ReplacePlanMetadata: decide_plan_metadata.replace_metadata,
+    commands.MergePlanMetadata: decide_plan_metadata.merge_metadata,
+    commands.DeletePlanMetadata: decide_plan_metadata.delete_metadata,
 }
 
 

@@ -9,11 +9,18 @@ from typing import Any, Final
 
 import msgspec
 
+from lago_engine.domain.catalog.decide_fixed_charges import without_add_on
 from lago_engine.domain.catalog.entities import AddOn
 from lago_engine.domain.catalog.references import NewIds, find_tax_ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CreateAddOn, DeleteAddOn, UpdateAddOn
-from lago_engine.domain.events import AddOnCreated, AddOnDeleted, AddOnUpdated, DomainEvent
+from lago_engine.domain.events import (
+    AddOnCreated,
+    AddOnDeleted,
+    AddOnUpdated,
+    DomainEvent,
+    PlanUpdated,
+)
 from lago_engine.domain.validation import ALREADY_EXISTS, MANDATORY, Checker, Reader
 from lago_engine.errors import NotFound
 
@@ -50,7 +57,14 @@ def update_add_on(
 def delete_add_on(
     state: OrganizationState, command: DeleteAddOn, *, now: datetime
 ) -> list[DomainEvent]:
-    return [AddOnDeleted(add_on=_live_add_on(state, command.code))]
+    """Deletes the add-on and, before it, its fixed charges: each plan that has any gets a new version."""
+    add_on = _live_add_on(state, command.code)
+    plans = [plan for _, plan in sorted(state.plans.items())]
+    after = [(plan, without_add_on(plan, add_on)) for plan in plans]
+    return [
+        *(PlanUpdated(plan=new, previous_code=old.code) for old, new in after if new is not old),
+        AddOnDeleted(add_on=add_on),
+    ]
 
 
 def _live_add_on(state: OrganizationState, code: str) -> AddOn:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +16,16 @@ from lago_engine.domain.catalog.charge_pricing import (
     read_properties,
 )
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
-from lago_engine.domain.catalog.references import NewIds, find_metric, find_tax_ids, uuid_or_none
+from lago_engine.domain.catalog.references import (
+    NewIds,
+    find_metric,
+    find_tax_ids,
+    free_code,
+    uuid_or_none,
+)
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
-from lago_engine.domain.validation import ALREADY_EXISTS, INVALID, Checker
+from lago_engine.domain.validation import ALREADY_EXISTS, INVALID, MANDATORY, Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
 
@@ -60,10 +65,12 @@ def replace_charges(
     result = []
     for item, match in zip(items, matches, strict=True):
         if match is None:
-            charge = _create(state, item, codes, new_ids, now)
+            charge = new_charge(state, item, codes, new_ids=new_ids, now=now)
         else:
             codes.discard(match.code)
-            charge = _update(state, match, item, codes, new_ids, now, attached=attached)
+            charge = changed_charge(
+                state, match, item, codes, attached=attached, new_ids=new_ids, now=now
+            )
         codes.add(charge.code)
         result.append(charge)
     return tuple(result)
@@ -77,14 +84,19 @@ def without_charges_of(plan: Plan, metric: BillableMetric) -> Plan:
     return msgspec.structs.replace(plan, version=plan.version + 1, charges=charges)
 
 
-def _create(
+def new_charge(
     state: OrganizationState,
     item: Mapping[str, Any],
-    codes: set[str],
+    codes: Collection[str],
+    *,
     new_ids: NewIds,
     now: datetime,
+    coded: bool = False,
 ) -> Charge:
+    """A charge as `item` gives it. codes: those that are taken. coded: the item has to give one."""
     checker = Checker(item)
+    if coded:
+        checker.text("code", missing=MANDATORY)
     metric = _metric(checker, state)
     code = _new_code(checker, metric, codes)
     model = read_charge_model(checker, metric)
@@ -111,15 +123,15 @@ def _create(
     )
 
 
-def _update(
+def changed_charge(
     state: OrganizationState,
     charge: Charge,
     item: Mapping[str, Any],
-    codes: set[str],
-    new_ids: NewIds,
-    now: datetime,
+    codes: Collection[str],
     *,
     attached: bool,
+    new_ids: NewIds,
+    now: datetime,
 ) -> Charge:
     """Only what the item names changes; of an attached plan's charge the terms never do."""
     checker = Checker(item)
@@ -154,7 +166,7 @@ def _names_properties(item: Mapping[str, Any]) -> bool:
 
 
 def _changed_terms(
-    checker: Checker, state: OrganizationState, charge: Charge, codes: set[str]
+    checker: Checker, state: OrganizationState, charge: Charge, codes: Collection[str]
 ) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     metric: BillableMetric | None = state.metrics_by_id[charge.billable_metric_id]
@@ -180,19 +192,15 @@ def _metric(checker: Checker, state: OrganizationState) -> BillableMetric | None
     return metric
 
 
-def _new_code(checker: Checker, metric: BillableMetric | None, codes: set[str]) -> str:
+def _new_code(checker: Checker, metric: BillableMetric | None, codes: Collection[str]) -> str:
     """The code given, else the metric's, numbered when it is taken (`api_calls_2`)."""
     code = checker.text("code")
     if code and code.strip():
         return _unique(checker, code, codes)
-    if metric is None or metric.code not in codes:
-        return "" if metric is None else metric.code
-    numbered = re.compile(re.escape(metric.code) + "_([0-9]{1,18})")
-    numbers = [int(match[1]) for taken in codes if (match := numbered.fullmatch(taken))]
-    return f"{metric.code}_{max(numbers, default=1) + 1}"
+    return "" if metric is None else free_code(metric.code, codes)
 
 
-def _unique(checker: Checker, code: str, codes: set[str]) -> str:
+def _unique(checker: Checker, code: str, codes: Collection[str]) -> str:
     if code in codes:
         checker.fail("code", ALREADY_EXISTS)
     return code

@@ -10,7 +10,14 @@ from uuid import UUID
 
 import msgspec
 
-from lago_engine.domain.catalog.entities import AddOn, Charge, Plan, Tax
+from lago_engine.domain.catalog.entities import (
+    AddOn,
+    Charge,
+    FixedCharge,
+    MinimumCommitment,
+    Plan,
+    Tax,
+)
 from lago_engine.domain.catalog.references import NewIds
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CreateTax, DeleteTax, UpdateTax
@@ -25,7 +32,7 @@ from lago_engine.domain.events import (
 from lago_engine.domain.validation import ALREADY_EXISTS, MANDATORY, Checker, Reader
 from lago_engine.errors import NotFound
 
-T = TypeVar("T", Plan, Charge, AddOn)
+T = TypeVar("T", Plan, Charge, FixedCharge, MinimumCommitment, AddOn)
 
 _FIELDS: Final[Mapping[str, Reader]] = {
     "name": Checker.mandatory_text,
@@ -52,7 +59,7 @@ def update_tax(state: OrganizationState, command: UpdateTax, *, now: datetime) -
 def delete_tax(state: OrganizationState, command: DeleteTax, *, now: datetime) -> list[DomainEvent]:
     """Deletes the tax and, before it, its assignments: each plan that had it gets a new version."""
     tax = _live_tax(state, command.code)
-    plans = [plan for _, plan in sorted(state.plans.items()) if _has_tax(plan, tax.id)]
+    plans = [plan for _, plan in sorted(state.plans.items()) if tax.id in plan.used_tax_ids]
     add_ons = [each for _, each in sorted(state.add_ons.items()) if tax.id in each.tax_ids]
     return [
         *(PlanUpdated(plan=_without_tax(plan, tax.id), previous_code=plan.code) for plan in plans),
@@ -86,14 +93,14 @@ def _checked(
     return fields
 
 
-def _has_tax(plan: Plan, tax_id: UUID) -> bool:
-    return tax_id in plan.tax_ids or any(tax_id in charge.tax_ids for charge in plan.charges)
-
-
 def _without_tax(plan: Plan, tax_id: UUID) -> Plan:
-    charges = tuple(_untaxed(charge, tax_id) for charge in plan.charges)
+    commitment = plan.minimum_commitment
     return msgspec.structs.replace(
-        _untaxed(plan, tax_id), version=plan.version + 1, charges=charges
+        _untaxed(plan, tax_id),
+        version=plan.version + 1,
+        charges=tuple(_untaxed(charge, tax_id) for charge in plan.charges),
+        fixed_charges=tuple(_untaxed(each, tax_id) for each in plan.fixed_charges),
+        minimum_commitment=commitment and _untaxed(commitment, tax_id),
     )
 
 

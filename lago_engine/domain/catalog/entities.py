@@ -23,6 +23,7 @@ ALL_VALUES: Final = ("__ALL_FILTER_VALUES__",)
 ChargeModelName = Literal[
     "standard", "graduated", "graduated_percentage", "package", "percentage", "volume"
 ]
+FixedChargeModelName = Literal["standard", "graduated", "volume"]
 DocumentNumbering = Literal["per_customer", "per_organization"]
 IssuingDateAnchor = Literal["current_period_end", "next_period_start"]
 IssuingDateAdjustment = Literal["keep_anchor", "align_with_finalization_date"]
@@ -162,6 +163,7 @@ class ChargeFilter(Entity, frozen=True):
     """Prices for the events of a charge whose properties have certain values (charges.md §7).
 
     values: by key of a metric filter; `ALL_VALUES` alone stands for all values that the metric declares.
+    changed_at: its last update, None before the first.
     """
 
     id: UUID
@@ -169,6 +171,12 @@ class ChargeFilter(Entity, frozen=True):
     properties: Mapping[str, Any]
     created_at: datetime
     invoice_display_name: str | None = None
+    changed_at: datetime | None = None
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it was last written; lists of filters are in this order."""
+        return self.changed_at or self.created_at
 
     @property
     def display_name(self) -> str:
@@ -196,6 +204,51 @@ class Charge(Entity, frozen=True):
     filters: tuple[ChargeFilter, ...] = ()
 
 
+class FixedCharge(Entity, frozen=True):
+    """An add-on that a plan sells in every period (charges.md §15).
+
+    units: how many, unless a subscription has its own number.
+    """
+
+    id: UUID
+    code: str
+    add_on_id: UUID
+    add_on_code: str
+    charge_model: FixedChargeModelName
+    properties: Mapping[str, Any]
+    created_at: datetime
+    units: Decimal = Decimal(0)
+    invoice_display_name: str | None = None
+    pay_in_advance: bool = False
+    prorated: bool = False
+    tax_ids: tuple[UUID, ...] = ()
+
+
+class MinimumCommitment(Entity, frozen=True):
+    """What a whole interval of a plan comes to at least (plans.md §8); amount_cents: above 0."""
+
+    id: UUID
+    amount_cents: int
+    created_at: datetime
+    updated_at: datetime
+    invoice_display_name: str | None = None
+    tax_ids: tuple[UUID, ...] = ()
+
+
+class UsageThreshold(Entity, frozen=True):
+    """An amount of usage that is billed as soon as it is reached (plans.md §9).
+
+    recurring: reached again with every further `amount_cents` beyond the last threshold.
+    """
+
+    id: UUID
+    amount_cents: int
+    created_at: datetime
+    updated_at: datetime
+    threshold_display_name: str | None = None
+    recurring: bool = False
+
+
 class Plan(Entity, frozen=True):
     """A plan at one version; subscriptions record which version priced them."""
 
@@ -215,7 +268,21 @@ class Plan(Entity, frozen=True):
     bill_fixed_charges_monthly: bool | None = None
     tax_ids: tuple[UUID, ...] = ()
     charges: tuple[Charge, ...] = ()
+    fixed_charges: tuple[FixedCharge, ...] = ()
+    minimum_commitment: MinimumCommitment | None = None
+    usage_thresholds: tuple[UsageThreshold, ...] = ()
     metadata: Mapping[str, str | None] | None = None
+
+    @property
+    def used_tax_ids(self) -> set[UUID]:
+        """The taxes of the plan and of everything on it."""
+        commitment = self.minimum_commitment
+        return {
+            *self.tax_ids,
+            *(tax_id for charge in self.charges for tax_id in charge.tax_ids),
+            *(tax_id for fixed_charge in self.fixed_charges for tax_id in fixed_charge.tax_ids),
+            *(commitment.tax_ids if commitment else ()),
+        }
 
 
 class Coupon(Entity, frozen=True):

@@ -304,9 +304,14 @@ def _renamed(mapping: Mapping[str, V], old: str, new: str, value: V) -> Mapping[
 
 
 def _item_ids(plan: Plan) -> set[UUID]:
-    """Ids of its charges and charge filters."""
-    filters = {filter_.id for charge in plan.charges for filter_ in charge.filters}
-    return filters | {charge.id for charge in plan.charges}
+    """Ids of everything on it that has one."""
+    ids = {filter_.id for charge in plan.charges for filter_ in charge.filters}
+    ids.update(charge.id for charge in plan.charges)
+    ids.update(fixed_charge.id for fixed_charge in plan.fixed_charges)
+    ids.update(threshold.id for threshold in plan.usage_thresholds)
+    if plan.minimum_commitment is not None:
+        ids.add(plan.minimum_commitment.id)
+    return ids
 
 
 def _with_plan_version(

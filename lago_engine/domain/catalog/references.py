@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from lago_engine.domain import ids
-from lago_engine.domain.catalog.entities import BillableMetric
+from lago_engine.domain.catalog.entities import AddOn, BillableMetric, Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.errors import NotFound
 
@@ -45,6 +46,31 @@ def find_metric(state: OrganizationState, metric_id: Any) -> BillableMetric | No
     metric = None if parsed is None else state.metrics_by_id.get(parsed)
     # The code of a deleted metric may name another one by now.
     return metric if metric is not None and state.metrics.get(metric.code) == metric else None
+
+
+def find_add_on(state: OrganizationState, item: Mapping[str, Any]) -> AddOn | None:
+    """The live add-on that an item names by `add_on_id` or by `add_on_code`."""
+    add_on_id = uuid_or_none(item.get("add_on_id"))
+    if add_on_id is not None:
+        return next((each for each in state.add_ons.values() if each.id == add_on_id), None)
+    code = item.get("add_on_code")
+    return state.add_ons.get(code) if isinstance(code, str) else None
+
+
+def live_plan(state: OrganizationState, code: str) -> Plan:
+    """The plan with this code. Raises NotFound."""
+    if code not in state.plans:
+        raise NotFound("plan")
+    return state.plans[code]
+
+
+def free_code(code: str, taken: Collection[str]) -> str:
+    """The code, numbered when it is taken: `api_calls`, `api_calls_2` (plans.md §3.3)."""
+    if code not in taken:
+        return code
+    numbered = re.compile(re.escape(code) + "_([0-9]{1,18})")
+    numbers = [int(match[1]) for each in taken if (match := numbered.fullmatch(each))]
+    return f"{code}_{max(numbers, default=1) + 1}"
 
 
 def find_tax_ids(state: OrganizationState, codes: Sequence[Any]) -> tuple[UUID, ...]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
+from lago_engine.domain.catalog.decide_plans import UNBILLED
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
@@ -62,6 +63,8 @@ def _plan(decision: Decision, given: Mapping[str, Any]) -> Plan:
     plan = decision.organization.plans.get(stripped(given, "plan_code"))
     if plan is None:
         raise NotFound("plan")
+    if any(getattr(plan, part) for part in (*UNBILLED, "minimum_commitment")):
+        raise ValidationFailed.of("plan_code", "not_supported_yet")
     return plan
 
 

@@ -2,107 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
-from uuid import UUID
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
-from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.customer.decision import BucketUsage, UsageReader
-from lago_engine.domain.customer.settings import fee_taxes, plan_of, subject_of
-from lago_engine.domain.customer.state import CustomerState, Subscription
-from lago_engine.domain.customer.windows import running_windows
+from lago_engine.domain.customer.settings import fee_taxes
 from lago_engine.domain.decimals import precise, round_half_up, to_wire
-from lago_engine.domain.periods import charges_days
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+from lago_engine.domain.rating.usage_question import AskedUsage, Used
 from lago_engine.domain.timezones import local_date
-from lago_engine.errors import NotFound
 
-CHARGE_FILTERS = ("charge_id", "charge_code", "billable_metric_code")
-"""Query parameters that restrict the charges; the first one present wins."""
+B = TypeVar("B", bound=RatedBucket)
+Sums = Callable[[Sequence[B]], dict[str, Any]]
+"""The totals of some buckets of a charge, as members of an object."""
 
 
-def current_usage(
-    state: CustomerState,
-    organization: OrganizationState,
-    subscription: Subscription,
-    *,
-    now: datetime,
-    usage: UsageReader,
-    apply_taxes: bool,
-    charge_filter: Mapping[str, str] | None,
-) -> dict[str, Any]:
-    """Every charge of the plan with its units and amount so far, zero usage included.
+class RatedUsage(msgspec.Struct, Generic[B], frozen=True, kw_only=True):
+    """The usage of one charge, priced."""
 
-    Raises NotFound("charge") when a filter matches nothing.
-    """
-    plan = plan_of(subscription, organization)
-    owner = organization.organization
-    subject = subject_of(subscription, state.profile, organization)
-    at = max(now, subject.start)
-    windows = running_windows(subject, subscription, state.profile, owner, at)
-    start, end = windows.charges_from, windows.charges_to
-    assert start is not None
-    assert end is not None
-    days = charges_days(subject, end)
-    used = usage(subscription.id, start, end, days=days) if plan.charges else {}
-    rated = list(_rated(plan, organization, used, charge_filter))
-    if charge_filter and not rated:
-        raise NotFound("charge")
-    amount = sum(bucket.rated.amount_cents for _, _, buckets in rated for bucket in buckets)
-    taxes = 0
-    if apply_taxes:
-        for charge, _, buckets in rated:
-            with precise():
-                rate = sum(
-                    (t.rate for t in fee_taxes(organization, state.profile, plan, charge)),
-                    Decimal(0),
-                )
-                taxes += sum(round_half_up(b.rated.amount_cents * rate / 100) for b in buckets)
+    charge: Charge
+    metric: BillableMetric
+    buckets: Sequence[B]
+
+
+def current_usage(asked: AskedUsage, used: Used) -> dict[str, Any]:
+    """Every charge asked for with its units and amount so far, zero usage included."""
+    rated = rated_usage(asked, used)
     return {
-        "from_datetime": _instant(start),
-        "to_datetime": _instant(end),
-        "issuing_date": local_date(end, subject.tz).isoformat(),
-        "currency": plan.amount_currency,
+        **usage_head(asked, rated),
+        "charges_usage": [charge_usage(asked.plan, item, sums) for item in rated],
+    }
+
+
+def rated_usage(asked: AskedUsage, used: Used) -> Sequence[RatedUsage[RatedBucket]]:
+    """The charges of a question, priced."""
+    currency = asked.plan.amount_currency
+    return [
+        RatedUsage(
+            charge=charge,
+            metric=metric,
+            buckets=tuple(rate_buckets(charge, metric, used[charge.id], currency)),
+        )
+        for charge, metric in asked.charges
+    ]
+
+
+def usage_head(asked: AskedUsage, rated: Sequence[RatedUsage[B]]) -> dict[str, Any]:
+    """Period and totals."""
+    amount = sum(bucket.rated.amount_cents for item in rated for bucket in item.buckets)
+    taxes = _taxes(asked, rated) if asked.question.apply_taxes else 0
+    return {
+        "from_datetime": _instant(asked.start),
+        "to_datetime": _instant(asked.end),
+        "issuing_date": local_date(asked.end, asked.subject.tz).isoformat(),
+        "currency": asked.plan.amount_currency,
         "amount_cents": amount,
         "total_amount_cents": amount + taxes,
         "taxes_amount_cents": taxes,
         "lago_invoice_id": None,
-        "charges_usage": [_charge_usage(plan, *item) for item in rated],
     }
 
 
-def _rated(
-    plan: Plan,
-    organization: OrganizationState,
-    used: Mapping[UUID, Sequence[BucketUsage]],
-    charge_filter: Mapping[str, str] | None,
-) -> Iterator[tuple[Charge, BillableMetric, Sequence[RatedBucket]]]:
-    """Charges priced, by metric name, or in plan order when they are filtered."""
-    pairs = [(c, organization.metrics_by_id[c.billable_metric_id]) for c in plan.charges]
-    if charge_filter:
-        pairs = [pair for pair in pairs if _matches(*pair, charge_filter)]
-    else:
-        pairs.sort(key=lambda pair: pair[1].name.lower())
-    for charge, metric in pairs:
-        buckets = rate_buckets(charge, metric, used[charge.id], plan.amount_currency)
-        yield charge, metric, tuple(buckets)
+def _taxes(asked: AskedUsage, rated: Sequence[RatedUsage[B]]) -> int:
+    """Those of each fee there would be, as on an invoice."""
+    taxes = 0
+    for item in rated:
+        applied = fee_taxes(asked.organization, asked.state.profile, asked.plan, item.charge)
+        with precise():
+            rate = sum((tax.rate for tax in applied), Decimal(0))
+            taxes += sum(round_half_up(b.rated.amount_cents * rate / 100) for b in item.buckets)
+    return taxes
 
 
-def _matches(charge: Charge, metric: BillableMetric, wanted: Mapping[str, str]) -> bool:
-    for name, value in zip(CHARGE_FILTERS, (str(charge.id), charge.code, metric.code), strict=True):
-        if name in wanted:
-            return wanted[name] == value
-    return True
-
-
-def _charge_usage(
-    plan: Plan, charge: Charge, metric: BillableMetric, buckets: Sequence[RatedBucket]
-) -> dict[str, Any]:
+def charge_usage(plan: Plan, item: RatedUsage[B], sums: Sums[B]) -> dict[str, Any]:
+    """One charge with its filters and groups."""
+    charge, metric = item.charge, item.metric
     return {
-        **_sums(buckets),
+        **sums(item.buckets),
         "amount_currency": plan.amount_currency,
         "charge": {
             "lago_id": str(charge.id),
@@ -116,13 +96,14 @@ def _charge_usage(
             "code": metric.code,
             "aggregation_type": metric.aggregation_type,
         },
-        "filters": _filters(charge, buckets),
-        "grouped_usage": _groups(charge, buckets),
+        "filters": _filters(charge, item.buckets, sums),
+        "grouped_usage": _groups(charge, item.buckets, sums),
         "presentation_breakdowns": [],
     }
 
 
-def _sums(buckets: Sequence[RatedBucket]) -> dict[str, Any]:
+def sums(buckets: Sequence[RatedBucket]) -> dict[str, Any]:
+    """The totals of buckets."""
     with precise():
         units = sum((bucket.rated.units for bucket in buckets), Decimal(0))
         total = sum((bucket.total_aggregated_units for bucket in buckets), Decimal(0))
@@ -135,7 +116,7 @@ def _sums(buckets: Sequence[RatedBucket]) -> dict[str, Any]:
     }
 
 
-def _filters(charge: Charge, buckets: Sequence[RatedBucket]) -> list[dict[str, Any]]:
+def _filters(charge: Charge, buckets: Sequence[B], sums: Sums[B]) -> list[dict[str, Any]]:
     """Each charge filter among the buckets, then the default one; nothing for a charge without filters."""
     if not charge.filters:
         return []
@@ -145,7 +126,7 @@ def _filters(charge: Charge, buckets: Sequence[RatedBucket]) -> list[dict[str, A
         if members:
             shown.append(
                 {
-                    **_sums(members),
+                    **sums(members),
                     "invoice_display_name": filter_ and filter_.invoice_display_name,
                     "values": filter_ and filter_.values,
                     "presentation_breakdowns": [],
@@ -154,18 +135,18 @@ def _filters(charge: Charge, buckets: Sequence[RatedBucket]) -> list[dict[str, A
     return shown
 
 
-def _groups(charge: Charge, buckets: Sequence[RatedBucket]) -> list[dict[str, Any]]:
+def _groups(charge: Charge, buckets: Sequence[B], sums: Sums[B]) -> list[dict[str, Any]]:
     """The buckets by their group, whatever filter they are of; nothing for a charge without groups."""
     if not any(bucket.grouped_by for bucket in buckets):
         return []
-    groups: dict[tuple[tuple[str, str | None], ...], list[RatedBucket]] = {}
+    groups: dict[tuple[tuple[str, str | None], ...], list[B]] = {}
     for bucket in buckets:
         groups.setdefault(tuple(bucket.grouped_by.items()), []).append(bucket)
     return [
         {
-            **_sums(members),
+            **sums(members),
             "grouped_by": dict(group),
-            "filters": _filters(charge, members),
+            "filters": _filters(charge, members, sums),
             "presentation_breakdowns": [],
         }
         for group, members in groups.items()
