@@ -314,7 +314,7 @@ def _invoice_status_updated(
 
 def _dispute_lost(event: events.InvoicePaymentDisputeLost, context: Context) -> Iterator[Notice]:
     def payload() -> Members:
-        invoice = members(context.require("invoice", str(event.invoice_id)))
+        invoice = _shown("invoice", context.require("invoice", str(event.invoice_id)), context)
         return {"invoice": _sections("invoice.payment_dispute_lost", invoice)}
 
     yield Notice("invoice.payment_dispute_lost", "payment_dispute_lost", payload)
