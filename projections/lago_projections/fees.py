@@ -18,6 +18,7 @@ from lago_engine.domain.invoicing.model import (
     StandaloneFee,
 )
 from lago_engine.domain.money import minor_units
+from lago_engine.domain.rating.presentation import breakdown_objects
 from lago_engine.projecting.wire import Members, instant, instant_offset, instant_or_none
 
 
@@ -109,7 +110,7 @@ def fee_object(fee: Fee, holder: Holder) -> Members:
         "amount_details": fee.amount_details,
         "self_billed": holder.self_billed,
         "pricing_unit_details": None,
-        "presentation_breakdowns": [],
+        "presentation_breakdowns": breakdown_objects(fee.presentation_breakdowns or ()),
         "from_date": instant_offset(fee.from_datetime),
         "to_date": instant_offset(fee.to_datetime),
     }

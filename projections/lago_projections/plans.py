@@ -105,7 +105,7 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
         "invoiceable": charge.invoiceable,
         "regroup_paid_fees": charge.regroup_paid_fees,
         "pay_in_advance": charge.pay_in_advance,
-        "prorated": False,
+        "prorated": charge.prorated,
         "min_amount_cents": charge.min_amount_cents,
         "accepts_target_wallet": False,
         "properties": _properties(charge.properties),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from lago_engine.domain.events import FeePaymentStatusChanged
+from lago_engine.domain.events import FeeCreated, FeeDeleted, FeePaymentStatusChanged
 from lago_engine.domain.invoicing.model import Fee, StandaloneFee
 from lago_engine.projecting import Context
 from lago_engine.projecting.presenting import HIDDEN, FeeHidden
@@ -17,7 +17,20 @@ _STAMPS = {"succeeded": "succeeded_at", "failed": "failed_at", "refunded": "refu
 _hidden_decoder = msgspec.json.Decoder(FeeHidden)
 
 
-def put_standalone(created: StandaloneFee, context: Context) -> None:
+def apply_standalone(
+    event: FeeCreated | FeePaymentStatusChanged | FeeDeleted, context: Context
+) -> None:
+    """Follow what happens to a fee on no invoice."""
+    match event:
+        case FeeCreated():
+            _create(event.fee, context)
+        case FeePaymentStatusChanged():
+            _change_status(event, context)
+        case FeeDeleted():
+            context.delete("fee", str(event.fee_id))
+
+
+def _create(created: StandaloneFee, context: Context) -> None:
     """Write the document of a new fee."""
     holder, fee = Holder.nothing(created), created.fee
     document = fee_object(fee, holder)
@@ -30,7 +43,7 @@ def put_standalone(created: StandaloneFee, context: Context) -> None:
     _put(str(fee.id), document, hidden, context)
 
 
-def change_status(event: FeePaymentStatusChanged, context: Context) -> None:
+def _change_status(event: FeePaymentStatusChanged, context: Context) -> None:
     """Stamp the new status and clear the other stamps; a fee that was deleted at the same time stays so."""
     key = str(event.fee_id)
     body = context.get("fee", key)

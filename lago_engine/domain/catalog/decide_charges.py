@@ -13,6 +13,7 @@ from lago_engine.domain.catalog.charge_filters import filter_items, replace_filt
 from lago_engine.domain.catalog.charge_pricing import (
     check_payment_terms,
     check_properties,
+    check_prorated,
     read_charge_model,
     read_properties,
 )
@@ -213,6 +214,9 @@ def _terms(
     """The terms that are fixed once the plan is attached (charges §2); what is not given stays as it is."""
     in_advance = _given(checker, "pay_in_advance", Checker.boolean, charge)
     check_payment_terms(checker, model, metric, in_advance=in_advance)
+    prorated = _given(checker, "prorated", Checker.boolean, charge)
+    if prorated:
+        check_prorated(checker, model, metric, in_advance=in_advance)
     invoiceable = _given(checker, "invoiceable", Checker.boolean, charge)
     if not invoiceable and not in_advance:
         checker.fail("invoiceable", "must_be_true_unless_pay_in_advance")
@@ -226,6 +230,7 @@ def _terms(
         checker.fail("min_amount_cents", "not_compatible_with_pay_in_advance")
     return {
         "pay_in_advance": in_advance,
+        "prorated": prorated,
         "invoiceable": invoiceable,
         "regroup_paid_fees": regroup,
         "min_amount_cents": minimum,
@@ -234,6 +239,7 @@ def _terms(
 
 class _Terms(NamedTuple):
     pay_in_advance: bool = False
+    prorated: bool = False
     invoiceable: bool = True
     regroup_paid_fees: str | None = None
     min_amount_cents: int = 0

@@ -21,7 +21,13 @@ AggregationType = Literal[
 WeightedInterval = Literal["seconds"]
 ALL_VALUES: Final = ("__ALL_FILTER_VALUES__",)
 ChargeModelName = Literal[
-    "standard", "graduated", "graduated_percentage", "package", "percentage", "volume"
+    "standard",
+    "graduated",
+    "graduated_percentage",
+    "package",
+    "percentage",
+    "volume",
+    "dynamic",
 ]
 FixedChargeModelName = Literal["standard", "graduated", "volume"]
 DocumentNumbering = Literal["per_customer", "per_organization"]
@@ -188,9 +194,10 @@ class ChargeFilter(Entity, frozen=True):
 class Charge(Entity, frozen=True):
     """A metric with a charge model on a plan (charges.md §2).
 
-    min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. pay_in_advance: each event is
-    billed when it arrives, on an invoice of its own if `invoiceable`, else as a fee that stands alone. regroup_paid_fees:
-    of the latter, those that were paid are put on one invoice at the end of a period.
+    min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. prorated: units of a
+    recurring metric are paid by the day. pay_in_advance: each event is billed when it arrives, on an invoice of its own
+    if `invoiceable`, else as a fee that stands alone. regroup_paid_fees: of the latter, those that were paid are put on
+    one invoice at the end of a period.
     """
 
     id: UUID
@@ -202,6 +209,7 @@ class Charge(Entity, frozen=True):
     created_at: datetime
     invoice_display_name: str | None = None
     min_amount_cents: int = 0
+    prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
     filters: tuple[ChargeFilter, ...] = ()
     pay_in_advance: bool = False

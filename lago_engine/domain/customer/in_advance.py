@@ -16,7 +16,12 @@ from lago_engine.domain.customer.billing import finalize, hash_of, local_today, 
 from lago_engine.domain.customer.credits import with_credits
 from lago_engine.domain.customer.decision import Decision, PendingUsage, UsageChange
 from lago_engine.domain.customer.links import link_of_period
-from lago_engine.domain.customer.settings import fee_taxes, issuing_settings, plan_of
+from lago_engine.domain.customer.settings import (
+    fee_taxes,
+    issuing_settings,
+    plan_of,
+    subject_of,
+)
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.invoicing.builder import assemble
 from lago_engine.domain.invoicing.dates import immediate_dates
@@ -24,9 +29,11 @@ from lago_engine.domain.invoicing.model import BilledEvent, Fee, InvoiceLink, St
 from lago_engine.domain.invoicing.taxes import tax_fee
 from lago_engine.domain.invoicing.usage_fees import bucket_fee
 from lago_engine.domain.invoicing.work import InvoiceInput, Line
+from lago_engine.domain.periods import charges_days
+from lago_engine.domain.proration import days_between
 from lago_engine.domain.rating.buckets import RatedBucket, bucket_id, grouped_by, properties_of
 from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED
-from lago_engine.domain.rating.in_advance.rate import EventUsage, Pricing, rate_event
+from lago_engine.domain.rating.in_advance.rate import EventUsage, Pricing, Share, rate_event
 
 RECORDS_PER_DECISION: Final = 16
 """So many events are billed in one go: a decision must not keep the commit waiting for long."""
@@ -149,6 +156,7 @@ def event_fee(decision: Decision, priced: Priced) -> Fee:
             units=change.units,
             events_count=change.events_count,
             precise_total_amount_cents=usage.precise_total_amount_cents,
+            share=_share(decision, priced) if charge.prorated else None,
         ),
         counter,
     )
@@ -169,6 +177,7 @@ def event_fee(decision: Decision, priced: Priced) -> Fee:
             grouped_by=grouped_by(pricing.properties, usage.group),
             rated=rated,
             total_aggregated_units=rated.units,
+            presented=(),
         ),
         window,
     )
@@ -180,6 +189,14 @@ def event_fee(decision: Decision, priced: Priced) -> Fee:
         counter=counter,
     )
     return msgspec.structs.replace(fee, billed_event=event)
+
+
+def _share(decision: Decision, priced: Priced) -> Share:
+    """The days from the event to the end of the period, out of all of the period's (metrics.md §9.4)."""
+    subject = subject_of(priced.subscription, decision.state.profile, decision.organization)
+    _, end = window_of(priced.link)
+    days = days_between(priced.usage.timestamp, end, subject.tz)
+    return Share(days, charges_days(subject, end))
 
 
 def _invoice(decision: Decision, priced: Priced, *, at: datetime) -> None:

@@ -15,6 +15,7 @@ from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.invoicing.usage_fees import BilledUsage, bucket_address, bucket_fee
 from lago_engine.domain.periods import PeriodSubject, ended, link_windows
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+from lago_engine.domain.rating.window_usage import days_of
 
 
 def renews(charge: Charge, metric: BillableMetric, *, invoiceable: bool) -> bool:
@@ -35,12 +36,15 @@ def renewal_fees(
 ) -> Iterator[tuple[Fee, Charge]]:
     """The units at the end of the finished period, in full, for the period that contains the billing.
 
-    Nothing once the subscription has ended. A bucket without units has no fee on an invoice, not even a flat amount,
+    Nothing once the subscription has ended, but for a downgrade. A bucket without units has no fee on an invoice, not even a flat amount,
     which its first event will pay; a fee that stands alone is made also for 0. owner_id: what the fees' ids derive from.
     """
     subject = replace(subject, timezone=link.timezone)
     if ended(subject, link.timestamp):
-        return
+        if subject.successor != "downgrade":
+            return
+        # The next plan begins with what this one carries over, and bills only what comes to it.
+        subject = replace(subject, status="active", terminated_at=None)
     running = link_windows(subject, link.timestamp, mode="current_usage")
     start, end = running.charges_from, running.charges_to
     if start is None or end is None:
@@ -49,7 +53,9 @@ def renewal_fees(
         metric = metrics[charge.billable_metric_id]
         if not renews(charge, metric, invoiceable=invoiceable):
             continue
-        for bucket in rate_buckets(charge, metric, used[charge.id], plan.amount_currency):
+        whole = replace(charge, prorated=False)
+        days = days_of(subject, (start, end), link.timestamp)
+        for bucket in rate_buckets(whole, metric, used[charge.id], plan.amount_currency, days):
             if bucket.rated.units or not invoiceable:
                 address = subscription.id, charge.id, *bucket_address(bucket)
                 fee_id = ids.derive(owner_id, "fee", "renewal", *address)

@@ -30,11 +30,13 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the billed events of a bucket in one period leave behind, where totals do not say it.
 
     unused: units that are billed and not in use at present, which is the maximum less the current level; they come back
-    without being billed again. prorated: units billed so far as prorated. allowance: of percentage charges on a sum.
+    without being billed again. prorated, level: of a prorated charge, the units billed as prorated, and the change of the level
+    since the period began. allowance: of percentage charges on a sum.
     """
 
     unused: Decimal = _ZERO
     prorated: Decimal = _ZERO
+    level: Decimal = _ZERO
     allowance: Allowance | None = None
 
 

@@ -73,9 +73,10 @@ def rate_event(
     It is the model of the total with the event less the model of the total without them. Units are not rounded.
     """
     step = rise(counter.unused, event.delta)
-    prorated = counter.prorated
+    prorated, level = counter.prorated, counter.level
     if event.share is not None:
         prorated = CONTEXT.add(prorated, event.share.of(step.delta))
+        level = CONTEXT.add(level, event.delta)
     rated, allowance = _price(pricing, event, step, counter.allowance)
     amount = max(rated.amount, _ZERO)
     cents = to_minor(amount, pricing.currency)
@@ -91,7 +92,7 @@ def rate_event(
         precise_unit_amount=quantize_to(unit_amount, PRECISE_PLACES),
         amount_details=rated.amount_details,
     )
-    return fee, Counter(unused=step.unused, prorated=prorated, allowance=allowance)
+    return fee, Counter(unused=step.unused, prorated=prorated, level=level, allowance=allowance)
 
 
 def _price(
