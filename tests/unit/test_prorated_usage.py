@@ -81,7 +81,7 @@ def test_volume_chooses_by_full_units_and_prices_prorated_ones() -> None:
     assert rated.amount == Decimal("69.08335")
     assert rated.amount_details == {
         "flat_unit_amount": "12.0",
-        "per_unit_amount": "2.59469772727272" + "7",
+        "per_unit_amount": "2.594697727272727",
         "per_unit_total_amount": "57.08335",
     }
 
@@ -142,8 +142,7 @@ def test_local_days_of_a_window(zone: str, day: date, hours: int) -> None:
     starts = day_starts(start_of_day(first, tz), end, tz)
     assert starts[-1] == end
     assert len(starts) == 27
-    both = (start_of_day(first, tz), *starts, start_of_day(day.replace(day=day.day), tz))
-    assert list(both[:-1]) == sorted(both[:-1])
+    assert list(starts) == sorted(starts)
     following = start_of_day(date.fromordinal(day.toordinal() + 1), tz)
     assert (following - start_of_day(day, tz)).total_seconds() == hours * 3600
 
