@@ -189,6 +189,7 @@ class Charge(Entity, frozen=True):
     """A metric with a charge model on a plan (charges.md §2).
 
     min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum.
+    parent_id: on a child plan, the charge of the parent that it is a copy of.
     """
 
     id: UUID
@@ -202,12 +203,13 @@ class Charge(Entity, frozen=True):
     min_amount_cents: int = 0
     tax_ids: tuple[UUID, ...] = ()
     filters: tuple[ChargeFilter, ...] = ()
+    parent_id: UUID | None = None
 
 
 class FixedCharge(Entity, frozen=True):
     """An add-on that a plan sells in every period (charges.md §15).
 
-    units: how many, unless a subscription has its own number.
+    units: how many, unless a subscription has its own number. parent_id: as that of charges.
     """
 
     id: UUID
@@ -222,6 +224,7 @@ class FixedCharge(Entity, frozen=True):
     pay_in_advance: bool = False
     prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
+    parent_id: UUID | None = None
 
 
 class MinimumCommitment(Entity, frozen=True):
@@ -250,7 +253,10 @@ class UsageThreshold(Entity, frozen=True):
 
 
 class Plan(Entity, frozen=True):
-    """A plan at one version; subscriptions record which version priced them."""
+    """A plan at one version; subscriptions record which version priced them.
+
+    parent_id: of a child plan, which prices one subscription, the plan that it is a copy of.
+    """
 
     id: UUID
     version: int
@@ -271,6 +277,7 @@ class Plan(Entity, frozen=True):
     fixed_charges: tuple[FixedCharge, ...] = ()
     minimum_commitment: MinimumCommitment | None = None
     usage_thresholds: tuple[UsageThreshold, ...] = ()
+    parent_id: UUID | None = None
     metadata: Mapping[str, str | None] | None = None
 
     @property
