@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
@@ -42,7 +43,7 @@ def change_plan(
         # Its end would owe a credit note for the unused days.
         raise ValidationFailed.of("ending_at", "not_supported_yet")
     if current.status == "pending":
-        _replace_plan(decision, current, requested, plan)
+        _replace_plan(decision, current, requested)
     elif yearly_amount_cents(plan) >= yearly_amount_cents(plan_of(current, decision.organization)):
         _upgrade(decision, current, _heir(current, requested, given, "upgrade"), plan)
     else:
@@ -50,12 +51,14 @@ def change_plan(
         _schedule_downgrade(decision, current, heir)
 
 
-def _replace_plan(
-    decision: Decision, pending: Subscription, requested: Subscription, plan: Plan
-) -> None:
+def _replace_plan(decision: Decision, pending: Subscription, requested: Subscription) -> None:
     """A subscription that has not started just starts on the other plan."""
     changed = replace(
-        pending, plan_id=plan.id, plan_code=plan.code, name=requested.name or pending.name
+        pending,
+        plan_id=requested.plan_id,
+        plan_code=requested.plan_code,
+        plan_override=UNSET,
+        name=requested.name or pending.name,
     )
     decision.record(e.SubscriptionUpdated(customer=decision.state.profile, subscription=changed))
 
