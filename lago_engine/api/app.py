@@ -41,6 +41,7 @@ from lago_engine.api.edge import add_routes, logged, unmatched
 from lago_engine.api.engine import Engine
 from lago_engine.api.routes import Route
 from lago_engine.api.settings import ApiSettings
+from lago_engine.api.traffic import Traffic
 from lago_engine.payments import ProviderRegistry
 
 BASE_PATH = "/api/v1"
@@ -103,14 +104,17 @@ def create_app(
     app[health.STOPPING] = asyncio.Event()
     app.cleanup_ctx.append(reader_threads)
     app.on_shutdown.append(announce_shutdown)
+    traffic = Traffic()
+    metrics.register(traffic)
     for resource in RESOURCES:
-        add_routes(app, BASE_PATH, resource.ROUTES)
+        add_routes(app, BASE_PATH, resource.ROUTES, traffic)
     for sandboxed in SANDBOX if settings.sandbox else ():
-        add_routes(app, BASE_PATH, sandboxed.ROUTES)
-    add_routes(app, BASE_PATH, (Route(method, path, not_built) for method, path in NOT_BUILT))
+        add_routes(app, BASE_PATH, sandboxed.ROUTES, traffic)
+    not_there = (Route(method, path, not_built) for method, path in NOT_BUILT)
+    add_routes(app, BASE_PATH, not_there, traffic)
     for routes in (files.ROUTES, health.ROUTES, webhooks.INBOUND):
-        add_routes(app, "", routes)
-    app.router.add_route("*", "/{path:.*}", logged(unmatched))
+        add_routes(app, "", routes, traffic)
+    app.router.add_route("*", "/{path:.*}", logged(unmatched, traffic.route("*", "unmatched")))
     return app
 
 

@@ -18,7 +18,7 @@ from lago_engine.api.params import Page, Params, meta
 from lago_engine.api.routes import RequestHandler, Route, get
 from lago_engine.api.subscriptions import find
 from lago_engine.domain.timezones import micros
-from lago_engine.errors import NotFound, ValidationFailed
+from lago_engine.errors import Forbidden, NotFound, ValidationFailed
 from lago_engine.projecting.wire import members, members_list, read_string
 
 KIND = "event"
@@ -117,9 +117,15 @@ async def _started_at(call: Call, external_id: str | None) -> datetime | None:
     return owner.subscriptions[subscription_id].started_at
 
 
+async def enriched(call: Call) -> web.Response:
+    """Only organizations on Lago's column store have it (events.md §9.1)."""
+    raise Forbidden("endpoint_not_available")
+
+
 ROUTES = (
     Route("POST", "/events", ingesting(single=True), often=True),
     Route("POST", "/events/batch", ingesting(single=False), often=True),
     get("/events", index),
+    get("/events_enriched", enriched),
     get("/events/{transaction_id}", show),
 )

@@ -72,14 +72,20 @@ pub fn text<'a>(value: &Value<'a>) -> Option<Cow<'a, [u8]>> {
     }
 }
 
-/// JSON numbers count in any notation, strings only as plain decimals `^-?\d+(\.\d+)?$` (metrics.md §4).
+/// Digits before the point that an amount is computed with; a longer number would make its customer impossible to bill.
+const WHOLE_DIGITS_MAX: usize = 60;
+
+/// JSON numbers count in any notation, strings only as plain decimals `^-?\d+(\.\d+)?$` (metrics.md §4); both up to 10^60.
 pub fn number(value: &Value<'_>) -> Option<Decimal> {
     let text = value.text()?.decode();
-    if value.kind == Kind::Number {
-        Decimal::parse(&text)
+    let number = if value.kind == Kind::Number {
+        Decimal::parse(&text)?
     } else {
-        Decimal::parse_plain(&text)
-    }
+        Decimal::parse_plain(&text)?
+    };
+    let short =
+        text.len() <= WHOLE_DIGITS_MAX && !text.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    (short || number.whole_digits() <= WHOLE_DIGITS_MAX).then_some(number)
 }
 
 #[cfg(test)]
@@ -114,6 +120,24 @@ mod tests {
         ] {
             let number = number(&value(json.as_bytes())).map(|number| number.to_string());
             assert_eq!(number.as_deref(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_billing_are_none() {
+        let nines = |count: usize| "9".repeat(count);
+        for (json, counts) in [
+            (nines(60), true),
+            (nines(61), false),
+            (format!("-{}.5", nines(60)), true),
+            (format!("\"{}\"", nines(61)), false),
+            (format!("\"00{}\"", nines(60)), true),
+            ("1e59".to_owned(), true),
+            ("1e60".to_owned(), false),
+            ("1e-400".to_owned(), true),
+            (format!("0.{}", nines(400)), true),
+        ] {
+            assert_eq!(number(&value(json.as_bytes())).is_some(), counts, "{json}");
         }
     }
 

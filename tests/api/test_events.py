@@ -176,6 +176,11 @@ def test_an_unknown_event_is_not_found(shop: Api) -> None:
     assert shop("GET", "/events/{}", "none", status=404)["code"] == "event_not_found"
 
 
+def test_enriched_events_are_for_the_column_store(shop: Api) -> None:
+    refused = shop.send("GET", "/events_enriched")
+    assert (refused.status_code, refused.json()["code"]) == (403, "endpoint_not_available")
+
+
 def test_the_latest_of_one_transaction_id_is_shown(shop: Api) -> None:
     for number, subscription in enumerate(("a", "c", "b")):
         shop.event("same", external_subscription_id=subscription, timestamp=T0 + number)

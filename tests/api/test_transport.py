@@ -21,6 +21,7 @@ from lago_engine.api.app import NOT_BUILT, RESOURCES, SANDBOX
 from lago_engine.api.bodies import read_body
 from lago_engine.api.edge import add_routes
 from lago_engine.api.routes import Route
+from lago_engine.api.traffic import Traffic
 from lago_engine.settings import Settings
 
 MIB = 1024 * 1024
@@ -81,7 +82,7 @@ def test_a_key_inside_the_url_works_without_a_header(api: Api) -> None:
 @pytest.mark.parametrize(
     "path",
     ["/", "/api", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v1/taxes/a/b", "/api/v2/taxes",
-     "/api/v1/coupons", "/api/v1/plans/x/prices", "/files", "/files/invoices/guess.pdf", "/webhooks"],
+     "/api/v1/plans/x/prices", "/files", "/files/invoices/guess.pdf", "/webhooks"],
 )  # fmt: skip
 def test_an_unknown_route_is_a_json_404(api: Api, path: str) -> None:
     response = api.http.get(path, headers={"Authorization": f"Bearer {api.key}"})
@@ -244,7 +245,7 @@ async def test_a_client_that_hangs_up_is_no_defect() -> None:
 async def serving(*routes: Route) -> AsyncIterator[tuple[str, int]]:
     """A server of a few routes; its host and port."""
     app = web.Application()
-    add_routes(app, "", routes)
+    add_routes(app, "", routes, Traffic())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -309,3 +310,28 @@ def test_health_ready_and_metrics_need_no_key(anonymous: Api) -> None:
     metrics = anonymous.http.get("/metrics")
     assert metrics.headers["Content-Type"].startswith("text/plain")
     assert "# TYPE " in metrics.text
+
+
+def test_requests_are_counted_by_route_and_status(api: Api) -> None:
+    """given requests of one route that end differently / then each status has its count, and the times add up"""
+
+    def figure(name: str) -> float:
+        lines = api.http.get("/metrics").text.splitlines()
+        found = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(name + " ")]
+        return float(found[0]) if found else 0.0
+
+    route = 'method="GET",route="/api/v1/events/{transaction_id}"'
+    found = f'lago_http_requests_total{{{route},status="200"}}'
+    missing = f'lago_http_requests_total{{{route},status="404"}}'
+    count = f"lago_http_request_duration_seconds_count{{{route}}}"
+    endless = f'lago_http_request_duration_seconds_bucket{{le="+Inf",{route}}}'
+    before = [figure(name) for name in (found, missing, count)]
+    api.event("t1")
+    for transaction_id in ("t1", "none", "other", "t1"):
+        api.send("GET", "/events/{}", transaction_id)
+    assert [figure(name) for name in (found, missing, count)] == [
+        before[0] + 2,
+        before[1] + 2,
+        before[2] + 4,
+    ]
+    assert figure(endless) == figure(count)

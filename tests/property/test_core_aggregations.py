@@ -309,7 +309,7 @@ def test_a_weighted_sum_is_read_with_its_period() -> None:
 
 def test_old_snapshots_are_refused() -> None:
     snapshot = Core(SECRET).snapshot()
-    assert snapshot[:8] == b"LAGOSNP\x03"
+    assert snapshot[:8] == b"LAGOSNP\x04"
     from lago_engine.errors import CorruptionError
 
     with pytest.raises(CorruptionError, match="version"):

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 EXACT = decimal.Context(prec=5000, Emax=999_999, Emin=-999_999)
+BILLABLE_END = Decimal(10) ** 60
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
@@ -35,11 +36,14 @@ def parse_number(text: str, pattern: re.Pattern[str]) -> Decimal | None:
 
 
 def numeric_value(properties: dict[str, Any], field: str) -> Decimal | None:
-    """The property as a number if its text form is `-?digits[.digits]` or it is a JSON number."""
+    """The property as a number if its text form is `-?digits[.digits]` or it is a JSON number; below 10^60."""
     value = properties.get(field)
+    number = None
     if isinstance(value, Number):
-        return parse_number(value.text, NUMBER)
-    return parse_number(value, PLAIN_NUMBER) if isinstance(value, str) else None
+        number = parse_number(value.text, NUMBER)
+    elif isinstance(value, str):
+        number = parse_number(value, PLAIN_NUMBER)
+    return None if number is None or abs(number) >= BILLABLE_END else number
 
 
 def text_form(value: Any) -> str | None:
