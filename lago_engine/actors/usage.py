@@ -82,7 +82,7 @@ class UsageWindows:
             if self._stopping:
                 return False
             refold.feed(self._store.read_segments(numbers[start : start + SEGMENTS_PER_READ]))
-        return True
+        return not self._stopping
 
     def stop_folding(self) -> None:
         """Give up refolds under way; their windows stay incomplete."""
