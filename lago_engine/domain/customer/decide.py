@@ -12,12 +12,25 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
 from lago_engine.domain.customer.coupons import apply_coupon, terminate_applied_coupon
+from lago_engine.domain.customer.credit_notes import (
+    change_metadata,
+    create_credit_note,
+    update_credit_note,
+    void_credit_note,
+)
 from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
     record_manual_payment,
     record_outcome,
     retry_payment,
+)
+from lago_engine.domain.customer.price_overrides import (
+    create_filter_override,
+    delete_filter_override,
+    override_charge,
+    override_filter,
+    override_fixed_charge,
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.state import CustomerState
@@ -80,6 +93,33 @@ def _(command: c.UpdateSubscription, decision: Decision) -> None:
 
 
 @_decide.register
+def _(command: c.OverrideCharge, decision: Decision) -> None:
+    override_charge(decision, command.subscription_id, command.code, command.input)
+
+
+@_decide.register
+def _(command: c.CreateFilterOverride, decision: Decision) -> None:
+    create_filter_override(decision, command.subscription_id, command.code, command.input)
+
+
+@_decide.register
+def _(command: c.OverrideFilter, decision: Decision) -> None:
+    override_filter(
+        decision, command.subscription_id, command.code, command.filter_id, command.input
+    )
+
+
+@_decide.register
+def _(command: c.DeleteFilterOverride, decision: Decision) -> None:
+    delete_filter_override(decision, command.subscription_id, command.code, command.filter_id)
+
+
+@_decide.register
+def _(command: c.OverrideFixedCharge, decision: Decision) -> None:
+    override_fixed_charge(decision, command.subscription_id, command.code, command.input)
+
+
+@_decide.register
 def _(command: c.TerminateSubscription, decision: Decision) -> None:
     terminate_on_request(decision, command.external_id, command.input)
 
@@ -127,6 +167,26 @@ def _(command: c.ApplyCoupon, decision: Decision) -> None:
 @_decide.register
 def _(command: c.TerminateAppliedCoupon, decision: Decision) -> None:
     terminate_applied_coupon(decision, command.applied_coupon_id)
+
+
+@_decide.register
+def _(command: c.CreateCreditNote, decision: Decision) -> None:
+    create_credit_note(decision, command.invoice_id, command.input)
+
+
+@_decide.register
+def _(command: c.UpdateCreditNote, decision: Decision) -> None:
+    update_credit_note(decision, command.credit_note_id, command.input)
+
+
+@_decide.register
+def _(command: c.ChangeCreditNoteMetadata, decision: Decision) -> None:
+    change_metadata(decision, command.credit_note_id, command.change, command.input)
+
+
+@_decide.register
+def _(command: c.VoidCreditNote, decision: Decision) -> None:
+    void_credit_note(decision, command.credit_note_id)
 
 
 @_decide.register

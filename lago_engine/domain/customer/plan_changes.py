@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
@@ -37,19 +38,21 @@ def change_plan(
 ) -> None:
     """Put `current` on another plan; `requested` has what the request says of the subscription."""
     if current.status == "pending":
-        _replace_plan(decision, current, requested, plan)
+        _replace_plan(decision, current, requested)
     elif yearly_amount_cents(plan) >= yearly_amount_cents(plan_of(current, decision.organization)):
         _upgrade(decision, current, _heir(current, requested, given, "upgrade"), plan)
     else:
         _schedule_downgrade(decision, current, _heir(current, requested, given, "downgrade"))
 
 
-def _replace_plan(
-    decision: Decision, pending: Subscription, requested: Subscription, plan: Plan
-) -> None:
+def _replace_plan(decision: Decision, pending: Subscription, requested: Subscription) -> None:
     """A subscription that has not started just starts on the other plan."""
     changed = replace(
-        pending, plan_id=plan.id, plan_code=plan.code, name=requested.name or pending.name
+        pending,
+        plan_id=requested.plan_id,
+        plan_code=requested.plan_code,
+        plan_override=UNSET,
+        name=requested.name or pending.name,
     )
     decision.record(e.SubscriptionUpdated(customer=decision.state.profile, subscription=changed))
 

@@ -10,11 +10,18 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from lago_engine.domain.catalog.entities import Entity
+from lago_engine.domain.catalog.entities import Entity, Plan
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
-from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoiceStatus, PaymentStatus
+from lago_engine.domain.invoicing.kinds import InvoiceType
+from lago_engine.domain.invoicing.model import (
+    Credit,
+    Invoice,
+    InvoiceLink,
+    InvoiceStatus,
+    PaymentStatus,
+)
 from lago_engine.domain.periods import Succession
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
@@ -43,7 +50,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     active and lasting beyond it. A date, so that it survives a change of the customer's time zone.
     base_fees: how many base fees were billed. last_link: the latest invoice link, for zone changes.
     replaces, replaced_by: its neighbours in a chain of plan changes. initial_started_at: when the first subscription
-    with the external id started; trials count from it. These and the members after them are only written when set.
+    with the external id started; trials count from it. plan_id: the plan that was asked for. plan_override: its
+    child plan, which prices the subscription in its place. replaces and the members after them are only written when set.
     """
 
     id: UUID
@@ -72,10 +80,23 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     initial_started_at: datetime | UnsetType = UNSET
     trial_ended_at: datetime | UnsetType = UNSET
     progressive_billing_disabled: bool | UnsetType = UNSET
+    plan_override: Plan | UnsetType = UNSET
+
+
+class InvoiceMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """One metadata entry of an invoice (api_conventions.md §5)."""
+
+    id: UUID
+    key: str
+    value: str
+    created_at: datetime
 
 
 class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What stays in the state of an invoice after it is finalized."""
+    """What stays in the state of an invoice after it is finalized.
+
+    ledger: its fees and taxes, packed (`lago_engine.domain.invoicing.ledger`). credits: what made it cheaper.
+    """
 
     id: UUID
     number: str
@@ -88,6 +109,18 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     payment_overdue: bool = False
     payment_attempts: int = 0
     usage_windows: tuple[tuple[UUID, datetime, datetime], ...] = ()
+    invoice_type: InvoiceType = "subscription"
+    sub_total_including_taxes_amount_cents: int = 0
+    total_offsetted_amount_cents: int = 0
+    payment_dispute_lost_at: datetime | None = None
+    metadata: tuple[InvoiceMetadata, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    ledger: bytes = b""
+
+    @property
+    def discounts_cents(self) -> int:
+        """What coupons and progressive billing took off before taxes."""
+        return sum(credit.amount_cents for credit in self.credits if credit.before_taxes)
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):

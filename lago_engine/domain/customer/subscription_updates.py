@@ -12,6 +12,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.price_overrides import with_overrides
 from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.customer.subscription_input import (
@@ -28,7 +29,7 @@ from lago_engine.domain.timezones import MICROSECOND, local_date, start_of_day, 
 from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotAllowed, NotFound
 
-NOT_SUPPORTED_YET: Final = ("plan_overrides", "usage_thresholds", "invoice_custom_section")
+NOT_SUPPORTED_YET: Final = ("usage_thresholds", "invoice_custom_section")
 
 
 def update_subscription(
@@ -42,6 +43,9 @@ def update_subscription(
     check = Checker(given)
     updated = replace(subscription, **_changes(decision, check, subscription, plan))
     check.raise_failures()
+    if overrides := check.mapping("plan_overrides"):
+        updated = with_overrides(decision, updated, overrides)
+        plan = plan_of(updated, decision.organization)
     _check_order_number(subscription, updated)
     if updated.status == "active":
         updated = _with_cursor(decision, updated)
