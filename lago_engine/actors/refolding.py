@@ -110,8 +110,8 @@ class Refolder:
         except Exception as error:  # It stays incomplete; whoever asks again tries again.
             log.exception("usage_window_not_folded")
             failure = error
-        # It may have been changed again while the thread came to its end.
-        if failure is None and self._usage.is_incomplete(window) and not self.stopping:
+        # It was changed again while the thread came to its end, or all folding stops.
+        if failure is None and self._usage.is_incomplete(window):
             self._waiting[window] = None
             return
         self._folded += failure is None
