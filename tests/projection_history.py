@@ -15,6 +15,7 @@ from lago_engine.domain.catalog.entities import (
     AddOn,
     BillableMetric,
     Charge,
+    Coupon,
     Organization,
     PaymentConnection,
     Plan,
@@ -30,9 +31,16 @@ from lago_engine.domain.customer.profile import (
     CustomerMetadata,
     CustomerProfile,
 )
-from lago_engine.domain.customer.state import Payment, PlanChange, Subscription
+from lago_engine.domain.customer.state import InvoiceMetadata, Payment, PlanChange, Subscription
 from lago_engine.domain.events import DomainEvent
-from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice, InvoiceLink
+from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
+from lago_engine.domain.invoicing.credit_note import (
+    CreditNote,
+    CreditNoteAmounts,
+    CreditNoteItem,
+    CreditNoteTax,
+)
+from lago_engine.domain.invoicing.model import AppliedTax, Credit, Fee, Invoice, InvoiceLink
 from lago_engine.domain.timezones import micros
 from lago_engine.projecting import Envelope, InlineRunner, MemoryDocuments, find_projections
 from lago_engine.store.outbox import OutboxEntry
@@ -529,6 +537,129 @@ CHANGING: tuple[DomainEvent, ...] = (
     ),
 )
 
+COUPON = Coupon(
+    id=make_id("coupon"),
+    code="spring",
+    name="Spring",
+    coupon_type="percentage",
+    percentage_rate=Decimal(10),
+    frequency="recurring",
+    frequency_duration=2,
+    expiration="time_limit",
+    expiration_at=BILLED_AT + timedelta(days=20),
+    created_at=START,
+    plan_ids=(PLAN.id,),
+    billable_metric_ids=(METRIC.id,),
+)
+APPLIED_COUPON = AppliedCoupon(
+    id=make_id("applied coupon"),
+    coupon_id=COUPON.id,
+    coupon_code=COUPON.code,
+    frequency="recurring",
+    frequency_duration=2,
+    frequency_duration_remaining=2,
+    percentage_rate=Decimal(10),
+    created_at=START,
+)
+CREDIT = Credit(
+    id=make_id("credit"),
+    item_type="coupon",
+    item_id=COUPON.id,
+    item_code=COUPON.code,
+    item_name=COUPON.name,
+    amount_cents=100,
+    applied_coupon_id=APPLIED_COUPON.id,
+)
+CREDIT_NOTE = CreditNote(
+    id=make_id("credit note"),
+    customer_id=CUSTOMER.id,
+    invoice_id=FINAL.id,
+    invoice_number=FINAL.number,
+    billing_entity_code="acme_cloud",
+    sequential_id=1,
+    number=f"{FINAL.number}-CN001",
+    currency="EUR",
+    issuing_date=BILLED_AT.date(),
+    reason="other",
+    amounts=CreditNoteAmounts(
+        items=(
+            CreditNoteItem(
+                id=make_id("credit note item"),
+                fee_id=BASE_FEE.id,
+                amount_cents=1_000,
+                precise_amount_cents=Decimal("999.5"),
+            ),
+        ),
+        applied_taxes=(
+            CreditNoteTax(
+                id=make_id("credit note tax"),
+                tax_id=VAT.id,
+                tax_code=VAT.code,
+                tax_name=VAT.name,
+                tax_rate=VAT.rate,
+                tax_description=None,
+                base_amount_cents=1_000,
+                amount_cents=205,
+            ),
+        ),
+        coupons_adjustment_amount_cents=0,
+        precise_coupons_adjustment_amount_cents=Decimal(0),
+        taxes_amount_cents=205,
+        precise_taxes_amount_cents=Decimal("204.8975"),
+        taxes_rate=VAT.rate,
+        sub_total_excluding_taxes_amount_cents=1_000,
+        precise_total_amount_cents=Decimal("1204.3975"),
+    ),
+    total_amount_cents=1_205,
+    credit_amount_cents=1_000,
+    refund_amount_cents=105,
+    offset_amount_cents=100,
+    balance_amount_cents=1_000,
+    created_at=BILLED_AT,
+    updated_at=BILLED_AT,
+    refund_status="pending",
+)
+USED_NOTE = replace(CREDIT_NOTE, balance_amount_cents=400)
+
+CORRECTING: tuple[DomainEvent, ...] = (
+    events.CouponCreated(coupon=replace(COUPON, code="early spring")),
+    events.CouponUpdated(coupon=COUPON, previous_code="early spring"),
+    events.CouponApplied(customer=CUSTOMER, applied_coupon=APPLIED_COUPON),
+    events.CouponUsed(
+        applied_coupon=replace(APPLIED_COUPON, frequency_duration_remaining=1),
+        invoice_id=FINAL.id,
+        credit=CREDIT,
+        currency="EUR",
+    ),
+    events.CouponGivenBack(
+        applied_coupon=APPLIED_COUPON, invoice_id=FINAL.id, amount_cents=CREDIT.amount_cents
+    ),
+    events.AppliedCouponTerminated(
+        applied_coupon=replace(APPLIED_COUPON, status="terminated", terminated_at=BILLED_AT)
+    ),
+    events.CouponDeleted(coupon=replace(COUPON, deleted_at=BILLED_AT)),
+    events.CreditNoteCreated(
+        customer=CUSTOMER,
+        credit_note=CREDIT_NOTE,
+        invoice_payment_status="succeeded",
+        invoice_total_offsetted_amount_cents=100,
+    ),
+    events.CreditNoteConsumed(credit_note=USED_NOTE, invoice_id=MISTAKEN.id, amount_cents=600),
+    events.CreditNoteRestored(credit_note=CREDIT_NOTE, invoice_id=MISTAKEN.id, amount_cents=600),
+    events.CreditNoteUpdated(credit_note=replace(CREDIT_NOTE, metadata={"k": "v"})),
+    events.CreditNoteVoided(
+        credit_note=replace(CREDIT_NOTE, credit_status="voided", balance_amount_cents=0)
+    ),
+    events.InvoiceMetadataSet(
+        invoice_id=FINAL.id,
+        metadata=(
+            InvoiceMetadata(id=make_id("entry"), key="order", value="7", created_at=BILLED_AT),
+        ),
+    ),
+    events.InvoicePaymentDisputeLost(invoice_id=FINAL.id, lost_at=BILLED_AT),
+    events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
+)
+
 LEAVING: tuple[DomainEvent, ...] = (
     events.CustomerUpdated(customer=replace(CUSTOMER, timezone="America/New_York")),
     events.SubscriptionTerminated(
@@ -544,7 +675,7 @@ LEAVING: tuple[DomainEvent, ...] = (
     events.WebhookEndpointDeleted(endpoint=CHOOSY_ENDPOINT),
 )
 
-HISTORY = (*CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *LEAVING)
+HISTORY = (*CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *CORRECTING, *LEAVING)
 
 
 def envelope(number: int) -> Envelope:

@@ -14,6 +14,7 @@ from lago_engine.api import (
     applied_coupons,
     billable_metrics,
     coupons,
+    credit_notes,
     customers,
     events,
     fees,
@@ -51,6 +52,7 @@ READER_THREADS = 4
 RESOURCES = (
     applied_coupons,
     coupons,
+    credit_notes,
     add_ons,
     billable_metrics,
     customers,

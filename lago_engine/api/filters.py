@@ -49,6 +49,17 @@ def between(params: Params, name: str, path: str) -> Iterator[Condition]:
             yield Filter(path, op, instant(moment))
 
 
+def amounts_and_dates(params: Params) -> Iterator[Condition]:
+    """`amount_from`, `amount_to` on totals and `issuing_date_from`, `issuing_date_to`, all included."""
+    for name, op in BOUNDS:
+        amount = params.integer(f"amount_{name}")
+        if amount is not None:
+            yield Filter("total_amount_cents", op, amount)
+        day = params.day(f"issuing_date_{name}")
+        if day is not None:
+            yield Filter("issuing_date", op, day.isoformat())
+
+
 def metadata(pairs: Mapping[str, str]) -> Iterator[Condition]:
     """`metadata[key]=value`, all of which have to match; an empty value means: no such key."""
     for key, value in pairs.items():

@@ -85,7 +85,7 @@ def invoice_filters(params: Params, organization: OrganizationState) -> Iterator
     yield from filters.equals("currency", params.choice("currency", among=CURRENCIES))
     yield from filters.equals("invoice_type", params.choice("invoice_type", among=INVOICE_TYPES))
     yield from _statuses(params, organization)
-    yield from _amounts_and_dates(params)
+    yield from filters.amounts_and_dates(params)
     yield from _payments(params)
     yield from filters.equals("self_billed", params.flag("self_billed"))
     if (number := params.text("purchase_order_number")) is not None:
@@ -101,16 +101,6 @@ def _statuses(params: Params, organization: OrganizationState) -> Iterator[Condi
     known = get_args(PaymentStatus)
     statuses = params.choices("payment_status", "payment_statuses", among=known)
     yield from filters.one_of("payment_status", statuses)
-
-
-def _amounts_and_dates(params: Params) -> Iterator[Condition]:
-    for name, op in filters.BOUNDS:
-        amount = params.integer(f"amount_{name}")
-        if amount is not None:
-            yield Filter("total_amount_cents", op, amount)
-        day = params.day(f"issuing_date_{name}")
-        if day is not None:
-            yield Filter("issuing_date", op, day.isoformat())
 
 
 def _payments(params: Params) -> Iterator[Condition]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -282,6 +282,28 @@ class ApplyCoupon(CustomerCommand, frozen=True, kw_only=True):
 
 class TerminateAppliedCoupon(CustomerCommand, frozen=True, kw_only=True):
     applied_coupon_id: UUID
+
+
+class CreateCreditNote(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+    input: Input
+
+
+class UpdateCreditNote(CustomerCommand, frozen=True, kw_only=True):
+    credit_note_id: UUID
+    input: Input
+
+
+class ChangeCreditNoteMetadata(CustomerCommand, frozen=True, kw_only=True):
+    """change: replace it by the input, merge the input, drop it all, or drop the key in the input."""
+
+    credit_note_id: UUID
+    change: Literal["replace", "merge", "drop", "drop_key"]
+    input: Input
+
+
+class VoidCreditNote(CustomerCommand, frozen=True, kw_only=True):
+    credit_note_id: UUID
 
 
 class RecordManualPayment(CustomerCommand, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from lago_engine.domain.catalog.entities import (
     WebhookEndpoint,
 )
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import Payment, Subscription
+from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.model import Credit, Invoice
@@ -256,6 +256,29 @@ class InvoicePaymentOverdue(DomainEvent, frozen=True, tag="invoice_payment_overd
     invoice_id: UUID
 
 
+class InvoicePaymentStatusUpdated(
+    DomainEvent, frozen=True, tag="invoice_payment_status_updated.v1"
+):
+    """Somebody said how the payment of an invoice stands."""
+
+    invoice_id: UUID
+    payment_status: Literal["pending", "succeeded", "failed"]
+
+
+class InvoiceMetadataSet(DomainEvent, frozen=True, tag="invoice_metadata_set.v1"):
+    """The whole metadata of an invoice."""
+
+    invoice_id: UUID
+    metadata: tuple[InvoiceMetadata, ...]
+
+
+class InvoicePaymentDisputeLost(DomainEvent, frozen=True, tag="invoice_payment_dispute_lost.v1"):
+    """The customer got the payment back from the bank; nothing of it is refunded any more."""
+
+    invoice_id: UUID
+    lost_at: datetime
+
+
 class CouponApplied(DomainEvent, frozen=True, tag="coupon_applied.v1"):
     """A customer has a coupon now."""
 
@@ -287,10 +310,12 @@ class AppliedCouponTerminated(DomainEvent, frozen=True, tag="applied_coupon_term
 
 
 class CreditNoteCreated(DomainEvent, frozen=True, tag="credit_note_created.v1"):
-    """A note was made; the amounts of its invoice are in the invoice's own facts."""
+    """A note was made; the invoice's payment status and offset total after it."""
 
     customer: CustomerProfile
     credit_note: CreditNote
+    invoice_payment_status: Literal["pending", "succeeded", "failed"]
+    invoice_total_offsetted_amount_cents: int
 
 
 class CreditNoteConsumed(DomainEvent, frozen=True, tag="credit_note_consumed.v1"):

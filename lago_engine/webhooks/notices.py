@@ -52,7 +52,14 @@ SECTIONS_SENT: Final[dict[str, tuple[str, ...]]] = {
     "invoice.drafted": _DRAFT,
     "invoice.ready_to_finalize": _DRAFT,
     "invoice.created": (*_DRAFT[:-1], "applied_invoice_custom_sections"),
+    "invoice.one_off_created": (
+        "customer",
+        "fees",
+        "applied_taxes",
+        "applied_invoice_custom_sections",
+    ),
     "invoice.voided": _DRAFT[:-1],
+    "invoice.payment_dispute_lost": ("customer",),
     "invoice.payment_status_updated": ("customer", "fees"),
     "invoice.payment_overdue": ("customer", "fees", "applied_taxes"),
 }
@@ -280,9 +287,37 @@ def _payment_changed(event: events.PaymentStatusChanged, context: Context) -> It
 
 
 def _invoice_status(payment: Payment, status: str, context: Context) -> Iterator[Notice]:
-    before = members(_require_before("invoice", str(payment.invoice_id), context))
+    yield from _invoice_status_of(payment.invoice_id, status, context)
+
+
+def _invoice_status_of(invoice_id: UUID, status: str, context: Context) -> Iterator[Notice]:
+    before = members(_require_before("invoice", str(invoice_id), context))
     if read_string(before["payment_status"]) != status:
-        yield _invoice("invoice.payment_status_updated", payment.invoice_id, context)
+        yield _invoice("invoice.payment_status_updated", invoice_id, context)
+
+
+def _credit_note_created(event: events.CreditNoteCreated, context: Context) -> Iterator[Notice]:
+    note = event.credit_note
+    yield Notice(
+        "credit_note.created",
+        "credit_note",
+        lambda: members(context.require("credit_note", str(note.id))),
+    )
+    yield from _invoice_status_of(note.invoice_id, event.invoice_payment_status, context)
+
+
+def _invoice_status_updated(
+    event: events.InvoicePaymentStatusUpdated, context: Context
+) -> Iterator[Notice]:
+    yield from _invoice_status_of(event.invoice_id, event.payment_status, context)
+
+
+def _dispute_lost(event: events.InvoicePaymentDisputeLost, context: Context) -> Iterator[Notice]:
+    def payload() -> Members:
+        invoice = _shown("invoice", context.require("invoice", str(event.invoice_id)), context)
+        return {"invoice": _sections("invoice.payment_dispute_lost", invoice)}
+
+    yield Notice("invoice.payment_dispute_lost", "payment_dispute_lost", payload)
 
 
 def _payment_failure(event: events.PaymentStatusChanged, context: Context) -> Notice:
@@ -326,6 +361,9 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.InvoiceFinalized: _invoice_finalized,
     events.InvoiceVoided: _invoice_voided,
     events.InvoicePaymentOverdue: _invoice_overdue,
+    events.CreditNoteCreated: _credit_note_created,
+    events.InvoicePaymentStatusUpdated: _invoice_status_updated,
+    events.InvoicePaymentDisputeLost: _dispute_lost,
     events.PaymentRecorded: _payment_recorded,
     events.PaymentStatusChanged: _payment_changed,
 }

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.state import InvoiceMetadata
 from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.events import (
+    CreditNoteCreated,
     DomainEvent,
     InvoiceClosed,
     InvoiceDrafted,
     InvoiceFinalized,
+    InvoiceMetadataSet,
+    InvoicePaymentDisputeLost,
     InvoicePaymentOverdue,
+    InvoicePaymentStatusUpdated,
     InvoiceRefreshed,
     InvoiceVoided,
     PaymentRecorded,
@@ -64,6 +70,10 @@ class InvoiceProjection(Projection):
         InvoicePaymentOverdue,
         PaymentRecorded,
         PaymentStatusChanged,
+        InvoicePaymentStatusUpdated,
+        InvoiceMetadataSet,
+        InvoicePaymentDisputeLost,
+        CreditNoteCreated,
     )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
@@ -84,7 +94,26 @@ class InvoiceProjection(Projection):
             case InvoicePaymentOverdue(invoice_id=invoice_id):
                 _change(invoice_id, {"payment_overdue": True}, context)
             case PaymentRecorded() | PaymentStatusChanged():
-                _follow_payment(event, context)
+                _settle(
+                    event.payment.invoice_id,
+                    event.invoice_payment_status,
+                    context,
+                    paid=event.invoice_total_paid_amount_cents,
+                )
+            case InvoicePaymentStatusUpdated(invoice_id=invoice_id, payment_status=status):
+                _settle(invoice_id, status, context)
+            case CreditNoteCreated(credit_note=note):
+                _settle(
+                    note.invoice_id,
+                    event.invoice_payment_status,
+                    context,
+                    offset=event.invoice_total_offsetted_amount_cents,
+                )
+            case InvoiceMetadataSet(invoice_id=invoice_id, metadata=metadata):
+                _change(invoice_id, {"metadata": list(map(_metadata, metadata))}, context)
+            case InvoicePaymentDisputeLost(invoice_id=invoice_id, lost_at=lost_at):
+                lost = {"payment_dispute_lost_at": instant(lost_at), "payment_overdue": False}
+                _change(invoice_id, lost, context)
 
 
 def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members:
@@ -195,26 +224,67 @@ def _change(invoice_id: UUID, changes: Members, context: Context) -> None:
     _put_invoice(key, document, _hidden_decoder.decode(document[HIDDEN]), context)
 
 
-def _follow_payment(event: PaymentRecorded | PaymentStatusChanged, context: Context) -> None:
-    status, paid = event.invoice_payment_status, event.invoice_total_paid_amount_cents
-    invoice_id = event.payment.invoice_id
+def _settle(
+    invoice_id: UUID,
+    status: PaymentStatus,
+    context: Context,
+    *,
+    paid: int | None = None,
+    offset: int | None = None,
+) -> None:
+    """What was paid or offset, and how the payment stands; fees and credits show it too."""
     document = members(context.require("invoice", str(invoice_id)))
-    old_status = read_string(document["payment_status"])
-    if (status, paid) == (old_status, read_int(document["total_paid_amount_cents"])):
+    old = _Settlement.of(document)
+    new = _Settlement(
+        status,
+        old.paid if paid is None else paid,
+        old.offset if offset is None else offset,
+    )
+    if new == old:
         return
-    changes: Members = {"payment_status": status, "total_paid_amount_cents": paid}
+    changes: Members = {
+        "payment_status": status,
+        "total_paid_amount_cents": new.paid,
+        "total_offsetted_credit_note_amount_cents": new.offset,
+    }
     if read_string(document["status"]) != "voided":
-        changes["total_due_amount_cents"] = read_int(document["total_amount_cents"]) - paid
+        total = read_int(document["total_amount_cents"])
+        changes["total_due_amount_cents"] = total - new.paid - new.offset
     if status == "succeeded":
         changes["payment_overdue"] = False
-    if status != old_status:
+    if status != old.status:
         fees = members_list(document["fees"])
         changes["fees"] = [{**fee, "payment_status": status} for fee in fees]
-        credits = members_list(document["credits"])
         shown = {"lago_id": invoice_id, "payment_status": status}
+        credits = members_list(document["credits"])
         changes["credits"] = [{**credit, "invoice": shown} for credit in credits]
         _set_fee_status(fees, status, _hidden_decoder.decode(document[HIDDEN]), context)
     _change(invoice_id, changes, context)
+
+
+class _Settlement(NamedTuple):
+    """How an invoice stands: its payment status, and what was paid and offset in minor units."""
+
+    status: str
+    paid: int
+    offset: int
+
+    @classmethod
+    def of(cls, document: Members) -> _Settlement:
+        return cls(
+            read_string(document["payment_status"]),
+            read_int(document["total_paid_amount_cents"]),
+            read_int(document["total_offsetted_credit_note_amount_cents"]),
+        )
+
+
+def _metadata(entry: InvoiceMetadata) -> Members:
+    return {
+        "lago_id": entry.id,
+        "key": entry.key,
+        "value": entry.value,
+        "created_at": instant(entry.created_at),
+    }
 
 
 def _set_fee_status(

@@ -45,6 +45,7 @@ impl<'a> RecordEvent<'a> {
     pub fn sample(&self, properties: &'a [u8]) -> Sample<'a> {
         Sample {
             moment: self.stamp.moment(),
+            raw: self.raw,
             properties,
             computed: self.computed,
         }
@@ -149,6 +150,16 @@ impl<'a> Record<'a> {
             raw,
             computed,
         })
+    }
+
+    /// Fingerprints of the events that can be repeated.
+    pub fn dedup_keys(&self) -> impl Iterator<Item = Id> + use<'a> {
+        let fingerprints = if self.attributed {
+            self.fingerprints
+        } else {
+            &[]
+        };
+        fields(fingerprints).map(Id::from_be_bytes)
     }
 
     /// First and last reception time; None of a record without events.

@@ -12,6 +12,12 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
 from lago_engine.domain.customer.coupons import apply_coupon, terminate_applied_coupon
+from lago_engine.domain.customer.credit_notes import (
+    change_metadata,
+    create_credit_note,
+    update_credit_note,
+    void_credit_note,
+)
 from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
@@ -127,6 +133,26 @@ def _(command: c.ApplyCoupon, decision: Decision) -> None:
 @_decide.register
 def _(command: c.TerminateAppliedCoupon, decision: Decision) -> None:
     terminate_applied_coupon(decision, command.applied_coupon_id)
+
+
+@_decide.register
+def _(command: c.CreateCreditNote, decision: Decision) -> None:
+    create_credit_note(decision, command.invoice_id, command.input)
+
+
+@_decide.register
+def _(command: c.UpdateCreditNote, decision: Decision) -> None:
+    update_credit_note(decision, command.credit_note_id, command.input)
+
+
+@_decide.register
+def _(command: c.ChangeCreditNoteMetadata, decision: Decision) -> None:
+    change_metadata(decision, command.credit_note_id, command.change, command.input)
+
+
+@_decide.register
+def _(command: c.VoidCreditNote, decision: Decision) -> None:
+    void_credit_note(decision, command.credit_note_id)
 
 
 @_decide.register

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from lago_engine.domain import events as e
 from lago_engine.domain.customer.state import CustomerState, InvoiceRecord, Payment, Subscription
-from lago_engine.domain.invoicing.model import Invoice, InvoiceLink
+from lago_engine.domain.invoicing.ledger import packed
+from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, PaymentStatus
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -115,6 +116,10 @@ def invoice_record(invoice: Invoice) -> InvoiceRecord:
         total_amount_cents=invoice.total_amount_cents,
         total_paid_amount_cents=0,
         payment_due_date=invoice.payment_due_date,
+        invoice_type=invoice.invoice_type,
+        sub_total_including_taxes_amount_cents=invoice.sub_total_including_taxes_amount_cents,
+        credits=invoice.credits or (),
+        ledger=packed(invoice),
     )
 
 
@@ -174,26 +179,62 @@ def _(
     return replace(state, applied_coupons=_with(state.applied_coupons, coupon.id, coupon))
 
 
-@_evolve.register(e.CreditNoteCreated)
+@_evolve.register
+def _(event: e.CreditNoteCreated, state: CustomerState) -> CustomerState:
+    note = event.credit_note
+    record = _with_status(state.invoices[note.invoice_id], event.invoice_payment_status)
+    offset = event.invoice_total_offsetted_amount_cents
+    record = replace(record, total_offsetted_amount_cents=offset)
+    return replace(
+        state,
+        credit_notes=_with(state.credit_notes, note.id, note),
+        invoices=_with(state.invoices, record.id, record),
+        items_count=state.items_count + 1,
+    )
+
+
 @_evolve.register(e.CreditNoteConsumed)
 @_evolve.register(e.CreditNoteRestored)
 @_evolve.register(e.CreditNoteUpdated)
 @_evolve.register(e.CreditNoteVoided)
 def _(
-    event: e.CreditNoteCreated
-    | e.CreditNoteConsumed
-    | e.CreditNoteRestored
-    | e.CreditNoteUpdated
-    | e.CreditNoteVoided,
+    event: e.CreditNoteConsumed | e.CreditNoteRestored | e.CreditNoteUpdated | e.CreditNoteVoided,
     state: CustomerState,
 ) -> CustomerState:
     note = event.credit_note
-    created = isinstance(event, e.CreditNoteCreated)
+    return replace(state, credit_notes=_with(state.credit_notes, note.id, note))
+
+
+@_evolve.register
+def _(event: e.InvoicePaymentStatusUpdated, state: CustomerState) -> CustomerState:
+    record = _with_status(state.invoices[event.invoice_id], event.payment_status)
+    return replace(state, invoices=_with(state.invoices, record.id, record))
+
+
+@_evolve.register
+def _(event: e.InvoiceMetadataSet, state: CustomerState) -> CustomerState:
+    record = replace(state.invoices[event.invoice_id], metadata=event.metadata)
     return replace(
         state,
-        credit_notes=_with(state.credit_notes, note.id, note),
-        items_count=state.items_count + created,
+        invoices=_with(state.invoices, record.id, record),
+        items_count=state.items_count + 1,
     )
+
+
+@_evolve.register
+def _(event: e.InvoicePaymentDisputeLost, state: CustomerState) -> CustomerState:
+    record = replace(
+        state.invoices[event.invoice_id],
+        payment_dispute_lost_at=event.lost_at,
+        payment_overdue=False,
+    )
+    return replace(state, invoices=_with(state.invoices, record.id, record))
+
+
+def _with_status(record: InvoiceRecord, status: PaymentStatus) -> InvoiceRecord:
+    """Overdue no longer once it is paid."""
+    overdue = record.payment_overdue and status != "succeeded"
+    return replace(record, payment_status=status, payment_overdue=overdue)
 
 
 @_evolve.register
@@ -212,12 +253,9 @@ def _(event: e.PaymentRequested, state: CustomerState) -> CustomerState:
 @_evolve.register(e.PaymentStatusChanged)
 def _(event: e.PaymentRecorded | e.PaymentStatusChanged, state: CustomerState) -> CustomerState:
     record = state.invoices[event.payment.invoice_id]
-    paid = event.invoice_payment_status == "succeeded"
     settled = replace(
-        record,
-        payment_status=event.invoice_payment_status,
+        _with_status(record, event.invoice_payment_status),
         total_paid_amount_cents=event.invoice_total_paid_amount_cents,
-        payment_overdue=record.payment_overdue and not paid,
     )
     state = replace(state, invoices=_with(state.invoices, record.id, settled))
     if isinstance(event, e.PaymentRecorded):

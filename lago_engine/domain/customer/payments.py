@@ -41,7 +41,8 @@ def due_amount(record: InvoiceRecord) -> int:
     """What is still to be collected, in minor units."""
     if record.status == "voided":
         return 0
-    return record.total_amount_cents - record.total_paid_amount_cents
+    settled = record.total_paid_amount_cents + record.total_offsetted_amount_cents
+    return record.total_amount_cents - settled
 
 
 def request_payment(decision: Decision, invoice_id: UUID, *, at: datetime) -> bool:
@@ -144,7 +145,8 @@ def _paid_at(value: object) -> datetime | None:
 
 
 def _covered(record: InvoiceRecord, paid: int) -> Literal["succeeded"] | None:
-    return "succeeded" if paid >= record.total_amount_cents else None
+    settled = paid + record.total_offsetted_amount_cents
+    return "succeeded" if settled >= record.total_amount_cents else None
 
 
 def retry_payment(decision: Decision, invoice_id: UUID) -> None:

@@ -14,7 +14,14 @@ from lago_engine.domain.catalog.entities import Entity
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
-from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, InvoiceStatus, PaymentStatus
+from lago_engine.domain.invoicing.kinds import InvoiceType
+from lago_engine.domain.invoicing.model import (
+    Credit,
+    Invoice,
+    InvoiceLink,
+    InvoiceStatus,
+    PaymentStatus,
+)
 from lago_engine.domain.periods import Succession
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
@@ -74,8 +81,20 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     progressive_billing_disabled: bool | UnsetType = UNSET
 
 
+class InvoiceMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """One metadata entry of an invoice (api_conventions.md §5)."""
+
+    id: UUID
+    key: str
+    value: str
+    created_at: datetime
+
+
 class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What stays in the state of an invoice after it is finalized."""
+    """What stays in the state of an invoice after it is finalized.
+
+    ledger: its fees and taxes, packed (`lago_engine.domain.invoicing.ledger`). credits: what made it cheaper.
+    """
 
     id: UUID
     number: str
@@ -88,6 +107,18 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     payment_overdue: bool = False
     payment_attempts: int = 0
     usage_windows: tuple[tuple[UUID, datetime, datetime], ...] = ()
+    invoice_type: InvoiceType = "subscription"
+    sub_total_including_taxes_amount_cents: int = 0
+    total_offsetted_amount_cents: int = 0
+    payment_dispute_lost_at: datetime | None = None
+    metadata: tuple[InvoiceMetadata, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    ledger: bytes = b""
+
+    @property
+    def discounts_cents(self) -> int:
+        """What coupons and progressive billing took off before taxes."""
+        return sum(credit.amount_cents for credit in self.credits if credit.before_taxes)
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,64 @@
+"""What stays of an invoice's fees after it is finalized: enough to credit them later, in little room."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice
+
+
+class FeeRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A billed fee. plan_amount_cents: the whole period's price, of a base fee."""
+
+    id: UUID
+    fee_type: str
+    subscription_id: UUID | None
+    amount_cents: int
+    precise_coupons_amount_cents: Decimal
+    taxes_amount_cents: int
+    taxes_rate: Decimal
+    tax_ids: tuple[UUID, ...]
+    from_datetime: datetime
+    to_datetime: datetime
+    plan_amount_cents: int | None = None
+
+
+class Ledger(msgspec.Struct, frozen=True, array_like=True):
+    """The fees of one invoice, and its taxes as they read then."""
+
+    fees: tuple[FeeRecord, ...]
+    taxes: tuple[AppliedTax, ...]
+
+
+_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_decode = msgspec.msgpack.Decoder(Ledger).decode
+
+
+def packed(invoice: Invoice) -> bytes:
+    """The ledger of a finalized invoice."""
+    return _encode(Ledger(tuple(map(_record, invoice.fees)), invoice.applied_taxes))
+
+
+def unpacked(ledger: bytes) -> Ledger:
+    """What `packed` wrote."""
+    return _decode(ledger)
+
+
+def _record(fee: Fee) -> FeeRecord:
+    return FeeRecord(
+        fee.id,
+        fee.fee_type,
+        fee.subscription_id,
+        fee.amount_cents,
+        fee.precise_coupons_amount_cents,
+        fee.taxes_amount_cents,
+        fee.taxes_rate,
+        tuple(tax.tax_id for tax in fee.taxes),
+        fee.from_datetime,
+        fee.to_datetime,
+        fee.amount_details.get("plan_amount_cents"),
+    )
