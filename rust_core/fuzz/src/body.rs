@@ -41,7 +41,7 @@ fn ok<T>(result: Result<T>) -> T {
 
 /// A core with an expression on the code `net`.
 fn core() -> Core {
-    let core = Core::new(1, BATCH_MAX);
+    let core = ok(Core::new(1, BATCH_MAX, None));
     let computation = ("gb", "round(event.properties.mb / 3, 5)");
     ok(core.metrics.put(ORG, "net", Some(computation)));
     core

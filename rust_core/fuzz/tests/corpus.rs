@@ -50,12 +50,13 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")
         .join(name);
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("it can be listed").path())
         .collect();
     paths.sort();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    let read = |path| fs::read(path).expect("it can be read");
+    paths.iter().map(read).collect()
 }
 
 /// A generator of its own, so that a failure comes back (xorshift64*).
@@ -67,7 +68,7 @@ impl Random {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         let high = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(high).unwrap() % end.max(1)
+        usize::try_from(high).expect("31 bits") % end.max(1)
     }
 }
 
@@ -107,7 +108,9 @@ fn mutate(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
 fn run(name: &str, check: fn(&[u8])) {
     let corpus = corpus(name);
     assert!(corpus.len() >= 10, "a corpus is there");
-    corpus.iter().for_each(|input| check(input));
+    for input in &corpus {
+        check(input);
+    }
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     for _ in 0..MUTATIONS {
         check(&mutate(&mut random, &corpus));
