@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from lago_engine.actors.directory import metered_charge
 from lago_engine.audit.recompute import INVOICE_EVENTS
 from lago_engine.domain import events as e
+from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.invoicing.model import InvoiceLink
 from lago_engine.domain.rating.assignment import assigned_filter, property_text
 from lago_engine.metering import MeteredCharge
@@ -18,6 +20,8 @@ from lago_engine.store.upcasters import UPCASTERS
 
 Bucket = tuple[UUID | None, tuple[str | None, ...]]
 """Charge filter, None for the default bucket, and a value per pricing group key."""
+
+SUBSCRIPTION_EVENTS = (e.SubscriptionCreated, e.SubscriptionStarted, e.SubscriptionUpdated)
 
 
 def priced_charges(store: Store, customer_id: UUID, invoice_id: UUID) -> dict[UUID, MeteredCharge]:
@@ -30,18 +34,31 @@ def priced_charges(store: Store, customer_id: UUID, invoice_id: UUID) -> dict[UU
             position, links = at, event.invoice.links
     charges = {}
     for link in links:
-        for _, event in _facts(store, codec, link.plan_id):
-            is_plan = isinstance(event, e.PlanCreated | e.PlanUpdated)
-            if not is_plan or event.plan.version != link.plan_version:
-                continue
-            for charge in event.plan.charges:
-                *_, metric = (
-                    known.metric
-                    for at, known in _facts(store, codec, charge.billable_metric_id)
-                    if at < position
-                )
-                charges[charge.id] = metered_charge(charge, metric)
+        plan = _plan_of(store, codec, customer_id, link)
+        for charge in plan.charges:
+            *_, metric = (
+                known.metric
+                for at, known in _facts(store, codec, charge.billable_metric_id)
+                if at < position
+            )
+            charges[charge.id] = metered_charge(charge, metric)
     return charges
+
+
+def _plan_of(store: Store, codec: EventCodec, customer_id: UUID, link: InvoiceLink) -> Plan:
+    """The plan of a link at its version: of the catalog, or a child plan in the customer's stream."""
+    plans = [
+        event.plan
+        for _, event in _facts(store, codec, link.plan_id)
+        if isinstance(event, e.PlanCreated | e.PlanUpdated)
+    ]
+    children = (
+        event.subscription.plan_override
+        for _, event in _facts(store, codec, customer_id)
+        if isinstance(event, SUBSCRIPTION_EVENTS) and event.subscription.plan_override
+    )
+    key = link.plan_id, link.plan_version
+    return next(plan for plan in chain(plans, children) if (plan.id, plan.version) == key)
 
 
 def _facts(store: Store, codec: EventCodec, stream_id: UUID) -> Iterator[tuple[int, Any]]:
