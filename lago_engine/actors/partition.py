@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from lago_engine.actors.aside import Aside
 from lago_engine.actors.batches import Batches
 from lago_engine.actors.billing_at_once import BillingAtOnce
 from lago_engine.actors.committing import Committer, Listener
@@ -25,6 +26,7 @@ from lago_engine.actors.directory import Directory
 from lago_engine.actors.mailbox import Command, Mailbox, Waiting
 from lago_engine.actors.open_windows import OpenWindows
 from lago_engine.actors.pending import PendingReader
+from lago_engine.actors.refolding import Refolder
 from lago_engine.actors.residents import Residents
 from lago_engine.actors.tentative import Tentative
 from lago_engine.actors.usage import UsageWindows
@@ -32,6 +34,7 @@ from lago_engine.clock import Clock
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CustomerCommand
 from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import IndexDamaged, NotFound, UnavailableError
@@ -101,7 +104,9 @@ class Partition:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
         self._loop_task: asyncio.Task[None] | None = None
         self._between_commits: list[Callable[[], Awaitable[None]]] = []
+        self.refolder = Refolder(self.usage)
         self._windows = OpenWindows(self.usage, residents)
+        self._aside = Aside(self.refolder, self._mailbox, self._windows, self._wake.set)
         self._decider = Decider(
             meter=meter,
             clock=clock,
@@ -110,6 +115,7 @@ class Partition:
             pending=PendingReader(meter, store),
             windows=self._windows,
             batches=self._batches,
+            aside=self._aside,
             read=self.read,
         )
         self.billing_at_once = BillingAtOnce(meter, directory, self._mailbox, self._wake.set)
@@ -122,6 +128,7 @@ class Partition:
             due=due,
             windows=self._windows,
             batches=self._batches,
+            refolder=self.refolder,
         )
 
     @property
@@ -132,7 +139,8 @@ class Partition:
     # --- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to take commands."""
+        """Begin to take commands, and to complete the windows that were not."""
+        self.refolder.follow()
         self._loop_task = asyncio.create_task(self._run(), name="partition")
         self.billing_at_once.mail()
 
@@ -142,6 +150,7 @@ class Partition:
         self._wake.set()
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
+        await self.refolder.stop()
         self._committer.stop()
         self._readers.shutdown(wait=True)
 
@@ -208,6 +217,12 @@ class Partition:
             self.residents.shrink()
         return state
 
+    async def complete(self, window: UsageWindow) -> None:
+        """Return when a usage window can be read; asked for later, folded earlier."""
+        incomplete = self.usage.require(window)
+        if incomplete is not None:
+            await asyncio.shield(self.refolder.ready(incomplete))
+
     # --- usage in ------------------------------------------------------------------------------
 
     async def ingest(
@@ -259,7 +274,8 @@ class Partition:
         answer: asyncio.Future[Sequence[DomainEvent]]
         answer = asyncio.get_running_loop().create_future()
         batch = self.meter.open_batch
-        self._mailbox.put(Waiting(command, actor, correlation_id, answer, batch))
+        item = Waiting(command, actor, correlation_id, answer, batch)
+        self._mailbox.put(item, aside=len(self._aside))
         self._wake.set()
         return await answer
 
@@ -271,7 +287,7 @@ class Partition:
 
     async def _run(self) -> None:
         try:
-            while not (self._closing and not self._has_work()):
+            while not (self._closing and not self._has_work() and not self._aside):
                 if not self._has_work():
                     self._wake.clear()
                     await self._wake.wait()
@@ -303,7 +319,7 @@ class Partition:
             await self._awaken(
                 [w.command.customer_id for w in waiting if isinstance(w.command, CustomerCommand)]
             )
-            accepted, later = await self._decider.decide(waiting, tentative)
+            accepted, later = self._decider.decide(waiting, tentative)
         except UnavailableError as error:  # The store cannot be read.
             self._projections.discard()
             _reject_all(waiting, error)
@@ -332,6 +348,7 @@ class Partition:
         self.billing_at_once.stop()
         gone = UnavailableError("the engine has stopped", retry_after_s=5)
         _reject_all([*self._deciding, *self._mailbox.take(len(self._mailbox))], gone)
+        self._aside.refuse(gone)
         self._batches.abandon()
 
 

@@ -195,9 +195,9 @@ class Charge(Entity, frozen=True):
     """A metric with a charge model on a plan (charges.md §2).
 
     min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. prorated: units of a
-    recurring metric are paid by the day. pay_in_advance: each event is billed when it arrives, on an invoice of its own
-    if `invoiceable`, else as a fee that stands alone. regroup_paid_fees: of the latter, those that were paid are put on
-    one invoice at the end of a period.
+    recurring metric are paid by the day. parent_id: on a child plan, the charge of the parent that it is a copy of.
+    pay_in_advance: each event is billed when it arrives, on an invoice of its own if `invoiceable`, else as a fee that
+    stands alone. regroup_paid_fees: of the latter, those that were paid are put on one invoice at the end of a period.
     """
 
     id: UUID
@@ -215,12 +215,13 @@ class Charge(Entity, frozen=True):
     pay_in_advance: bool = False
     invoiceable: bool = True
     regroup_paid_fees: Literal["invoice"] | None = None
+    parent_id: UUID | None = None
 
 
 class FixedCharge(Entity, frozen=True):
     """An add-on that a plan sells in every period (charges.md §15).
 
-    units: how many, unless a subscription has its own number.
+    units: how many, unless a subscription has its own number. parent_id: as that of charges.
     """
 
     id: UUID
@@ -235,6 +236,7 @@ class FixedCharge(Entity, frozen=True):
     pay_in_advance: bool = False
     prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
+    parent_id: UUID | None = None
 
 
 class MinimumCommitment(Entity, frozen=True):
@@ -263,7 +265,10 @@ class UsageThreshold(Entity, frozen=True):
 
 
 class Plan(Entity, frozen=True):
-    """A plan at one version; subscriptions record which version priced them."""
+    """A plan at one version; subscriptions record which version priced them.
+
+    parent_id: of a child plan, which prices one subscription, the plan that it is a copy of.
+    """
 
     id: UUID
     version: int
@@ -284,6 +289,7 @@ class Plan(Entity, frozen=True):
     fixed_charges: tuple[FixedCharge, ...] = ()
     minimum_commitment: MinimumCommitment | None = None
     usage_thresholds: tuple[UsageThreshold, ...] = ()
+    parent_id: UUID | None = None
     metadata: Mapping[str, str | None] | None = None
 
     @property

@@ -52,8 +52,8 @@ def fee_taxes(
 
 
 def plan_of(subscription: Subscription, organization: OrganizationState) -> Plan:
-    """The plan that prices the subscription now."""
-    return organization.plans_by_id[subscription.plan_id]
+    """The plan that prices the subscription now: its own child plan, else the one it was put on."""
+    return subscription.plan_override or organization.plans_by_id[subscription.plan_id]
 
 
 def subject_of(
