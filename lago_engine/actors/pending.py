@@ -54,7 +54,8 @@ def billed_places(event: e.DomainEvent) -> Mapping[UUID, Place]:
         case e.FeeCreated():
             return _billed((event.fee.fee,))
         case e.InvoiceFinalized() | e.InvoiceClosed():
-            return _billed(event.invoice.fees)
+            regroups = event.invoice.invoice_type == "advance_charges"
+            return {} if regroups else _billed(event.invoice.fees)
         case _:
             return {}
 

@@ -18,7 +18,7 @@ from lago_engine.domain.customer.regrouping import regroup
 from lago_engine.domain.customer.renewals import bill_renewals
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.invoicing import applied_coupon
-from lago_engine.domain.invoicing.model import Invoice, InvoicingReason
+from lago_engine.domain.invoicing.model import Fee, Invoice, InvoicingReason
 
 CreditEvent = e.CouponUsed | e.CreditNoteConsumed
 CREDIT_EVENTS = (e.CouponUsed, e.CreditNoteConsumed)
@@ -72,7 +72,12 @@ def _invoice(decision: Decision, event: InvoiceEvent, *, at: datetime) -> None:
 
 def _event_subscription(event: BillingEvent) -> UUID | None:
     """The subscription whose usage event was billed, if it was one."""
-    fees = (event.fee.fee,) if isinstance(event, e.FeeCreated) else event.invoice.fees
+    if isinstance(event, e.FeeCreated):
+        fees: tuple[Fee, ...] = (event.fee.fee,)
+    elif event.invoice.invoice_type == "advance_charges":
+        fees = ()
+    else:
+        fees = event.invoice.fees
     found = (fee.subscription_id for fee in fees if not isinstance(fee.billed_event, UnsetType))
     return next(found, None)
 

@@ -53,9 +53,9 @@ def renewal_fees(
         metric = metrics[charge.billable_metric_id]
         if not renews(charge, metric, invoiceable=invoiceable):
             continue
-        whole = replace(charge, prorated=False)
         days = days_of(subject, (start, end), link.timestamp)
-        for bucket in rate_buckets(whole, metric, used[charge.id], plan.amount_currency, days):
+        whole = [replace(bucket, changes=None) for bucket in used[charge.id]]
+        for bucket in rate_buckets(charge, metric, whole, plan.amount_currency, days):
             if bucket.rated.units or not invoiceable:
                 address = subscription.id, charge.id, *bucket_address(bucket)
                 fee_id = ids.derive(owner_id, "fee", "renewal", *address)

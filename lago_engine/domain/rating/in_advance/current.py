@@ -32,13 +32,14 @@ def billed_buckets(
     Where nothing was used nothing was billed, no flat amount either.
     """
     state = asked.state.billed_usage.get(asked.subscription.id)
-    whole, unrounded = replace(charge, prorated=False), replace(metric, rounding_function=None)
+    unrounded = replace(metric, rounding_function=None)
     currency = asked.plan.amount_currency
     for bucket in usage:
         name = bucket_id(charge.id, bucket.filter_id, bucket.group, asked.start)
         counter = state.counters.get(name, NOTHING_BILLED) if state else NOTHING_BILLED
         billed = _billed(charge, bucket.units, counter, days)
-        [priced] = rate_buckets(whole, unrounded, [replace(bucket, units=billed)], currency, days)
+        paid = replace(bucket, units=billed, changes=None)
+        [priced] = rate_buckets(charge, unrounded, [paid], currency, days)
         level = max(bucket.units, _ZERO)
         rated = replace(priced.rated, units=level)
         if not billed:
