@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lago_engine.domain.catalog.entities import Charge, Organization, Plan, Tax
+from lago_engine.domain.catalog.entities import Charge, MinimumCommitment, Organization, Plan, Tax
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Subscription
@@ -40,10 +40,13 @@ def finalizes_zero_invoices(profile: CustomerProfile, organization: Organization
 
 
 def fee_taxes(
-    state: OrganizationState, profile: CustomerProfile, plan: Plan, charge: Charge | None = None
+    state: OrganizationState,
+    profile: CustomerProfile,
+    plan: Plan,
+    item: Charge | MinimumCommitment | None = None,
 ) -> tuple[Tax, ...]:
-    """The taxes of a fee: the first non-empty set of charge, plan, customer, billing entity."""
-    for tax_ids in (charge.tax_ids if charge else (), plan.tax_ids, profile.tax_ids):
+    """The taxes of a fee: the first non-empty set of charge or commitment, plan, customer, billing entity."""
+    for tax_ids in (item.tax_ids if item else (), plan.tax_ids, profile.tax_ids):
         taxes = tuple(state.taxes_by_id[tax_id] for tax_id in tax_ids)
         live = tuple(tax for tax in taxes if tax.code in state.taxes)
         if live:
