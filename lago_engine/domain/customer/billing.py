@@ -27,6 +27,7 @@ from lago_engine.domain.customer.settings import (
     timezone_of,
 )
 from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.customer.unused_days import credit_after_finalization
 from lago_engine.domain.invoicing.builder import build_invoice
 from lago_engine.domain.invoicing.dates import InvoiceDates, finalized_dates, subscription_dates
 from lago_engine.domain.invoicing.kinds import InvoiceKind
@@ -161,6 +162,7 @@ def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
         net_payment_term=dates.net_payment_term,
     )
     finalize(decision, redated, inputs_hash(decision, given), at=at)
+    credit_after_finalization(decision, redated, at=at)
 
 
 def finalize(decision: Decision, draft: Invoice, inputs_hash: str, *, at: datetime) -> None:
