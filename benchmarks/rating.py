@@ -18,6 +18,7 @@ import msgspec
 
 from benchmarks.report import Result
 from lago_engine.domain.catalog.entities import BillableMetric, Charge
+from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.decimals import CONTEXT
 from lago_engine.domain.money import to_minor
 from lago_engine.domain.rating.charge_fees import rate_charge
@@ -76,9 +77,10 @@ def _charge(model: Any) -> Charge:
 
 def _rate(charge: Charge) -> float:
     """Fees per second."""
+    buckets = [BucketUsage(units, int(units)) for units in UNITS]
     began = perf_counter()
-    for units in UNITS:
-        rate_charge(charge, _METRIC, units=units, events_count=int(units), currency="EUR")
+    for bucket in buckets:
+        rate_charge(charge, _METRIC, bucket, "EUR")
     return FEES / (perf_counter() - began)
 
 

@@ -32,8 +32,15 @@ USAGE_TOPIC: Final[str]
 _FilterSpec: TypeAlias = tuple[bytes, Sequence[tuple[str, Sequence[str]]], Sequence[str]]
 # (charge_id, metric_code, aggregation_type, field_name, recurring, pricing group keys, filters in order)
 _ChargeSpec: TypeAlias = tuple[bytes, str, str, str | None, bool, Sequence[str], Sequence[_FilterSpec]]
-# (charge_id, filter_id, group, units, events_count, total_aggregated_units if it is not the units)
-_UsageRow: TypeAlias = tuple[bytes, bytes | None, tuple[str | None, ...], str, int, str | None]
+# (charge_id, values of events, changes for proration, amounts of events, presentation keys)
+_KeepSpec: TypeAlias = tuple[bytes, bool, bool, bool, Sequence[str]]
+_Group: TypeAlias = tuple[str | None, ...]
+# (units carried over, (units, days) of successive changes)
+_Prorated: TypeAlias = tuple[str, list[tuple[str, int]]]
+# (values with the number of successive equal ones, changes, Σ amounts in minor units, units by presentation tuple)
+_Kept: TypeAlias = tuple[list[tuple[str, int]], _Prorated | None, str | None, list[tuple[_Group, str]]]
+# (charge_id, filter_id, group, units, events_count, total_aggregated_units if it is not the units, what is kept)
+_UsageRow: TypeAlias = tuple[bytes, bytes | None, _Group, str, int, str | None, _Kept | None]
 
 # (segment, event in the segment, charge of the event)
 _Place: TypeAlias = tuple[int, int, int]
@@ -130,12 +137,15 @@ class Core:
         plan_key: bytes,
         charges: Sequence[_ChargeSpec],
         in_advance: Sequence[bytes] = ...,
+        kept: Sequence[_KeepSpec] = ...,
     ) -> None:
         """Register one plan version; immutable. in_advance: ids of the charges whose events wait to be billed at once.
+        kept: what the buckets of some charges keep beside totals.
 
         aggregation_type: count_agg, or sum_agg, max_agg, latest_agg, unique_count_agg, weighted_sum_agg, which need a
         field_name; recurring: sum, unique count and weighted sum only. A filter has at least one key, and values for
-        each; "all values" is expanded. Anything else raises ValueError.
+        each; "all values" is expanded. Values are kept of sums and maxima, changes of recurring sums and unique counts.
+        Anything else raises ValueError.
         """
     def put_metric(
         self, org: bytes, code: str, field_name: str | None, expression: str | None
@@ -190,15 +200,16 @@ class Core:
         from_us: int,
         to_us: int,
         period: tuple[int, int] | None = None,
-        levels: Sequence[tuple[bytes, bytes | None, Sequence[str | None], str]] = ...,
+        day_starts: Sequence[int] | None = None,
     ) -> list[_UsageRow] | None:
         """Totals per charge, filter and group; None = not registered or not complete.
 
         Plan order; filters in order, the default bucket (None) last; groups by text, null last, or one group of nulls
         when there is none yet. units, total_aggregated_units: plain decimals, no exponent, no trailing zeros.
         period: (last instant in µs, days of the full period), needed by weighted sums (ValueError).
-        levels: (charge_id, filter_id, group, level at the beginning) of recurring weighted sums; where none is given
-        it is the sum of all earlier values.
+        day_starts: the first instant of each local day of the window but the first, ascending; needed where changes
+        are kept (ValueError). Values come in order of their timestamps, of one instant as received; changes of one
+        direction with the same number of paid days as one; a removal of a distinct value is paid for 0 days.
         """
 
     # Charges that are paid in advance.
@@ -290,7 +301,7 @@ class Refold:
 class LogFold:
     """Totals of stored usage under any plan; several selections of events in one pass."""
 
-    def plan(self, charges: Sequence[_ChargeSpec]) -> int:
+    def plan(self, charges: Sequence[_ChargeSpec], kept: Sequence[_KeepSpec] = ...) -> int:
         """Number of a plan for `add`."""
     def add(
         self,
@@ -314,7 +325,12 @@ class LogFold:
     @property
     def fed(self) -> int:
         """Number of the newest segment that was fed; 0 = none yet."""
-    def read(self, selection: int, period: tuple[int, int] | None = None) -> list[_UsageRow]:
+    def read(
+        self,
+        selection: int,
+        period: tuple[int, int] | None = None,
+        day_starts: Sequence[int] | None = None,
+    ) -> list[_UsageRow]:
         """Totals so far, as `Core.read_window` gives them."""
 
 @final

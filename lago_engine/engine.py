@@ -35,6 +35,7 @@ from lago_engine.domain.rating.usage_question import (
     ask_usage,
     narrowed,
 )
+from lago_engine.domain.rating.window_usage import usage_in
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
@@ -256,8 +257,10 @@ class Engine:
             return {}
         if asked.question.full:
             return None
+        window = asked.start, asked.end
         read = self.partition.usage.read
-        return narrowed(asked, read(asked.subscription.id, asked.start, asked.end, days=asked.days))
+        used = usage_in(read, asked.plan, asked.subject, asked.subscription.id, window)
+        return narrowed(asked, used)
 
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""

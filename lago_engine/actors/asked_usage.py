@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from lago_engine.actors.directory import metered_charge
-from lago_engine.actors.usage import bucket_usage
+from lago_engine.actors.usage import bucket_usage, day_starts_us
 from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.rating.usage_question import AskedUsage, Used
 from lago_engine.domain.timezones import micros, to_exclusive
@@ -58,7 +58,11 @@ class AskedFolds:
             for start in range(0, len(new), SEGMENTS_PER_READ):
                 segments = self._store.read_segments(new[start : start + SEGMENTS_PER_READ])
                 kept.fold.feed(segments, parallel=True)
-            totals = kept.fold.read(kept.selection, Period(micros(asked.end), asked.days))
+            totals = kept.fold.read(
+                kept.selection,
+                Period(micros(asked.end), asked.days),
+                day_starts_us(asked.start, asked.end, asked.timezone),
+            )
         used = {charge.charge_id: list[BucketUsage]() for charge in charges}
         for total in totals:
             used[total.charge_id].append(bucket_usage(total))

@@ -21,6 +21,8 @@ from lago_engine.domain.catalog.entities import (
 )
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
+from lago_engine.domain.rating.presentation import presentation_keys
 from lago_engine.domain.timezones import micros
 from lago_engine.metering import Meter, MeteredCharge, MeteredFilter, MeteredSubscription
 
@@ -143,7 +145,18 @@ def metered_charge(charge: Charge, metric: BillableMetric) -> MeteredCharge:
         recurring=metric.recurring,
         pricing_group_keys=_group_keys(charge.properties),
         filters=tuple(_metered_filters(charge.filters, metric)),
+        keeps_values=_keeps_values(charge, metric),
+        keeps_changes=charge.prorated,
+        keeps_amounts=CHARGE_MODELS[charge.charge_model].needs_amounts,
+        presentation_keys=presentation_keys(charge.properties),
     )
+
+
+def _keeps_values(charge: Charge, metric: BillableMetric) -> bool:
+    """Whether the properties of a bucket cannot be priced without the value of each event."""
+    model = CHARGE_MODELS[charge.charge_model]
+    properties = (charge.properties, *(filter_.properties for filter_ in charge.filters))
+    return any(model.needs_values(each, metric.aggregation_type) for each in properties)
 
 
 def _group_keys(properties: Mapping[str, Any]) -> tuple[str, ...]:

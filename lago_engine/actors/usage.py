@@ -8,7 +8,7 @@ from uuid import UUID
 
 from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.customer.windows import UsageWindow
-from lago_engine.domain.timezones import micros, to_exclusive
+from lago_engine.domain.timezones import day_starts, micros, to_exclusive, zone
 from lago_engine.metering import BucketUsage as MeteredUsage
 from lago_engine.metering import Meter, Period, Window
 from lago_engine.store.port import Store
@@ -30,11 +30,18 @@ class UsageWindows:
         self._store = store
 
     def read(
-        self, subscription_id: UUID, start: datetime, end: datetime, *, days: int
+        self,
+        subscription_id: UUID,
+        start: datetime,
+        end: datetime,
+        *,
+        days: int,
+        timezone: str | None,
     ) -> Mapping[UUID, Sequence[BucketUsage]]:
         """Usage per charge in [start, end], both inclusive; `UsageReader` of decisions."""
         window = subscription_id, start, end
-        totals = self._meter.read_window(_window(window), Period(micros(end), days))
+        starts = day_starts_us(start, end, timezone)
+        totals = self._meter.read_window(_window(window), Period(micros(end), days), starts)
         if totals is None:
             raise WindowNotReady(window)
         buckets: dict[UUID, list[BucketUsage]] = {}
@@ -61,6 +68,13 @@ class UsageWindows:
                 return
 
 
+def day_starts_us(start: datetime, end: datetime, timezone: str | None) -> list[int] | None:
+    """The first instants of the local days of a window but the first; None without a time zone."""
+    if timezone is None:
+        return None
+    return [micros(first) for first in day_starts(start, end, zone(timezone))]
+
+
 def bucket_usage(total: MeteredUsage) -> BucketUsage:
     """Totals as metering has them, as decisions take them."""
     aggregated = total.total_aggregated_units
@@ -70,6 +84,10 @@ def bucket_usage(total: MeteredUsage) -> BucketUsage:
         total.filter_id,
         total.group,
         None if aggregated == total.units else aggregated,
+        total.values,
+        total.changes,
+        total.precise_total_amount_cents,
+        total.breakdown,
     )
 
 

@@ -72,7 +72,12 @@ def truncated_minor(amount_major: Decimal, currency: str) -> int:
 
 def to_major(amount_minor: int, currency: str) -> Decimal:
     """Minor units in major units, exactly: every divisor has a finite decimal expansion."""
-    return CONTEXT.divide(Decimal(amount_minor), Decimal(CURRENCIES[currency]))
+    return precise_major(Decimal(amount_minor), currency)
+
+
+def precise_major(amount_minor: Decimal, currency: str) -> Decimal:
+    """An exact amount in minor units in major ones."""
+    return CONTEXT.divide(amount_minor, Decimal(CURRENCIES[currency]))
 
 
 def _scaled(amount_major: Decimal, currency: str) -> Decimal:

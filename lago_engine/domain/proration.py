@@ -45,6 +45,13 @@ def days_between(start: datetime, end: datetime, tz: ZoneInfo) -> int:
     return -((wall_start - wall_end) // DAY)
 
 
+def paid_days(sub: PeriodSubject, window: tuple[datetime, datetime], at: datetime) -> int:
+    """The days of a usage window billed at `at`, in the subject's time zone (metrics §3)."""
+    days = days_between(*window, sub.tz)
+    # The day of an upgrade is paid to the new plan.
+    return max(days - 1, 0) if ended(sub, at) and sub.successor == "upgrade" else days
+
+
 def prorate(amount_cents: int, days: int, period_days: int) -> Prorated:
     """`amount_cents` for `days` out of `period_days`; both ≥ 0, days may exceed the period."""
     assert period_days > 0

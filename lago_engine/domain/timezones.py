@@ -72,6 +72,18 @@ def end_of_day(day: date, tz: ZoneInfo) -> datetime:
     return start_of_day(day + DAY, tz) - MICROSECOND
 
 
+@lru_cache(maxsize=1024)
+def day_starts(start: datetime, end: datetime, tz: ZoneInfo) -> tuple[datetime, ...]:
+    """The first instants of the local days that begin after `start`, up to `end` (inclusive)."""
+    day = local_date(start, tz)
+    found = []
+    while (first := start_of_day(day, tz)) <= end:
+        if first > start:
+            found.append(first)
+        day += DAY
+    return tuple(found)
+
+
 def to_exclusive(end_inclusive: datetime) -> datetime:
     """The end of the half-open window [from, end) that an inclusive microsecond end stands for."""
     return end_inclusive + MICROSECOND

@@ -22,7 +22,6 @@ from lago_engine.metering.reading import (
 )
 from lago_engine.metering.registry import (
     BucketUsage,
-    CarriedLevel,
     MeteredCharge,
     MeteredFilter,
     MeteredSubscription,
@@ -37,7 +36,6 @@ __all__ = [
     "BUILD_PROFILE",
     "USAGE_TOPIC",
     "BucketUsage",
-    "CarriedLevel",
     "Difference",
     "ExpressionResult",
     "HourErrors",

@@ -11,6 +11,7 @@ from lago_engine.metering.registry import (
     MeteredCharge,
     Period,
     charge_argument,
+    keep_arguments,
     usage_of,
 )
 
@@ -27,7 +28,9 @@ class UsageFold:
 
     def plan(self, charges: Sequence[MeteredCharge]) -> int:
         """A plan to fold under; its number is for `select`."""
-        return self._fold.plan([charge_argument(charge) for charge in charges])
+        return self._fold.plan(
+            [charge_argument(charge) for charge in charges], keep_arguments(charges)
+        )
 
     def select(
         self,
@@ -61,6 +64,11 @@ class UsageFold:
         """Number of the newest segment that was fed; 0: none yet."""
         return self._fold.fed
 
-    def read(self, selection: int, period: Period | None = None) -> list[BucketUsage]:
+    def read(
+        self,
+        selection: int,
+        period: Period | None = None,
+        day_starts_us: Sequence[int] | None = None,
+    ) -> list[BucketUsage]:
         """Totals so far, as `Meter.read_window` gives them."""
-        return [usage_of(*row) for row in self._fold.read(selection, period)]
+        return [usage_of(*row) for row in self._fold.read(selection, period, day_starts_us)]

@@ -11,7 +11,6 @@ from lago_engine._core import Core, Ingest, Refold, RepetitionCheck, Sealed
 from lago_engine.metering.log_fold import UsageFold
 from lago_engine.metering.registry import (
     BucketUsage,
-    CarriedLevel,
     MeteredCharge,
     MeteredSubscription,
     PendingUsage,
@@ -20,6 +19,7 @@ from lago_engine.metering.registry import (
     UsageChange,
     Window,
     charge_argument,
+    keep_arguments,
     usage_of,
 )
 
@@ -113,6 +113,7 @@ class Meter:
             plan_key.bytes,
             [charge_argument(charge) for charge in charges],
             [charge.charge_id.bytes for charge in charges if charge.pay_in_advance],
+            keep_arguments(charges),
         )
 
     def put_metric(
@@ -176,19 +177,20 @@ class Meter:
         self,
         window: Window,
         period: Period | None = None,
-        carried_levels: Iterable[CarriedLevel] = (),
+        day_starts_us: Sequence[int] | None = None,
     ) -> list[BucketUsage] | None:
         """Totals in plan order, then filters in order with the default bucket last, then groups by text, null last.
 
         None while the window is not registered or not complete. A bucket with group keys and without events has one
-        group of nulls. period: needed if the plan has a weighted sum (ValueError).
+        group of nulls. period: needed if the plan has a weighted sum (ValueError). day_starts_us: the first instant of
+        each local day of the window but the first, ascending; needed if a charge keeps changes (ValueError).
         """
         rows = self._core.read_window(
             window.subscription_id.bytes,
             window.from_us,
             window.to_us,
             period,
-            [_level(carried) for carried in carried_levels],
+            day_starts_us,
         )
         return None if rows is None else [usage_of(*row) for row in rows]
 
@@ -302,11 +304,6 @@ class Meter:
 
     def stats(self) -> MeterStats:
         return MeterStats(**self._core.stats())
-
-
-def _level(carried: CarriedLevel) -> tuple[bytes, bytes | None, Sequence[str | None], str]:
-    filter_id = None if carried.filter_id is None else carried.filter_id.bytes
-    return carried.charge_id.bytes, filter_id, carried.group, format(carried.level, "f")
 
 
 def _pending(subscription_id: UUID, row: _PendingRow) -> PendingUsage:

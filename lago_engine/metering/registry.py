@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from lago_engine.domain.rating.charge_models.model import Changes, Group, Run, Step
+
 if TYPE_CHECKING:
-    from lago_engine._core import _ChargeSpec
+    from lago_engine._core import _ChargeSpec, _KeepSpec, _Kept, _Prorated
 
 
 class MeteredFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,10 @@ class MeteredCharge(msgspec.Struct, frozen=True, kw_only=True):
     aggregation_type: `count_agg`, `sum_agg`, `max_agg`, `latest_agg`, `unique_count_agg`, `weighted_sum_agg`; all but
     the first need `field_name`. recurring: sum, unique count and weighted sum only. filters: in order, the oldest of
     identical ones first. pricing_group_keys: of the default bucket. pay_in_advance: its events wait to be billed; count,
-    sum and unique count only.
+    sum and unique count only. Beside totals every bucket keeps what is asked for:
+    keeps_values: the value of each event, of sums and maxima; memory grows by 32 bytes per event.
+    keeps_changes: when units came and went in the window, of recurring sums and unique counts.
+    keeps_amounts: the sum of `precise_total_amount_cents`. presentation_keys: units by the values of these properties.
     """
 
     charge_id: UUID
@@ -40,7 +45,18 @@ class MeteredCharge(msgspec.Struct, frozen=True, kw_only=True):
     recurring: bool = False
     pricing_group_keys: tuple[str, ...] = ()
     filters: tuple[MeteredFilter, ...] = ()
+    keeps_values: bool = False
+    keeps_changes: bool = False
+    keeps_amounts: bool = False
+    presentation_keys: tuple[str, ...] = ()
     pay_in_advance: bool = False
+
+    @property
+    def keeps_anything(self) -> bool:
+        """Whether its buckets keep more than totals."""
+        return bool(
+            self.keeps_values or self.keeps_changes or self.keeps_amounts or self.presentation_keys
+        )
 
 
 class MeteredSubscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,31 +94,24 @@ class Period(NamedTuple):
     days: int
 
 
-class CarriedLevel(msgspec.Struct, frozen=True, kw_only=True):
-    """Level of a recurring weighted sum at the beginning of a window, for one charge, filter and group.
-
-    Without one the level is the sum of all values before the window (metrics.md §12).
-    """
-
-    charge_id: UUID
-    level: Decimal
-    filter_id: UUID | None = None
-    group: tuple[str | None, ...] = ()
-
-
 class BucketUsage(msgspec.Struct, frozen=True):
     """Running totals of one charge, charge filter and group; numbers are exact and normalized.
 
     filter_id: None is the default bucket. group: one value per pricing group key, None if missing, null or empty.
-    total_aggregated_units: differs from `units` for weighted sums only.
+    total_aggregated_units: differs from `units` for weighted sums only. The rest is there where the charge keeps it:
+    values in order of time, breakdown: units by presentation tuple, in the order of groups.
     """
 
     charge_id: UUID
     filter_id: UUID | None
-    group: tuple[str | None, ...]
+    group: Group
     units: Decimal
     events_count: int
     total_aggregated_units: Decimal
+    values: tuple[Run, ...] = ()
+    changes: Changes | None = None
+    precise_total_amount_cents: Decimal | None = None
+    breakdown: tuple[tuple[Group, Decimal], ...] = ()
 
 
 Place = tuple[int, int, int]
@@ -153,17 +162,33 @@ def charge_argument(charge: MeteredCharge) -> _ChargeSpec:
     )
 
 
+def keep_arguments(charges: Iterable[MeteredCharge]) -> list[_KeepSpec]:
+    """What the buckets of charges keep beside totals, as the core takes it."""
+    return [
+        (
+            charge.charge_id.bytes,
+            charge.keeps_values,
+            charge.keeps_changes,
+            charge.keeps_amounts,
+            charge.presentation_keys,
+        )
+        for charge in charges
+        if charge.keeps_anything
+    ]
+
+
 def usage_of(
     charge_id: bytes,
     filter_id: bytes | None,
-    group: tuple[str | None, ...],
+    group: Group,
     units: str,
     events_count: int,
     total: str | None,
+    kept: _Kept | None,
 ) -> BucketUsage:
     """A row of totals as the core gives it."""
     exact = Decimal(units)
-    return BucketUsage(
+    usage = BucketUsage(
         UUID(bytes=charge_id),
         None if filter_id is None else UUID(bytes=filter_id),
         group,
@@ -171,3 +196,24 @@ def usage_of(
         events_count,
         exact if total is None else Decimal(total),
     )
+    return usage if kept is None else _with_kept(usage, *kept)
+
+
+def _with_kept(
+    usage: BucketUsage,
+    values: Iterable[tuple[str, int]],
+    prorated: _Prorated | None,
+    amount: str | None,
+    breakdown: Iterable[tuple[Group, str]],
+) -> BucketUsage:
+    return msgspec.structs.replace(
+        usage,
+        values=tuple(Run(Decimal(value), times) for value, times in values),
+        changes=None if prorated is None else _changes(*prorated),
+        precise_total_amount_cents=None if amount is None else Decimal(amount),
+        breakdown=tuple((tuple_, Decimal(units)) for tuple_, units in breakdown),
+    )
+
+
+def _changes(carried: str, steps: Iterable[tuple[str, int]]) -> Changes:
+    return Changes(Decimal(carried), tuple(Step(Decimal(units), days) for units, days in steps))

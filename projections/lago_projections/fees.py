@@ -9,6 +9,7 @@ from msgspec import UnsetType
 from lago_engine.domain.decimals import CONTEXT, as_json_number, round_half_up, to_wire
 from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice
 from lago_engine.domain.money import minor_units
+from lago_engine.domain.rating.presentation import breakdown_objects
 from lago_engine.projecting.wire import Members, instant, instant_offset
 
 
@@ -62,7 +63,7 @@ def fee_object(fee: Fee, invoice: Invoice) -> Members:
         "amount_details": fee.amount_details,
         "self_billed": invoice.self_billed,
         "pricing_unit_details": None,
-        "presentation_breakdowns": [],
+        "presentation_breakdowns": breakdown_objects(fee.presentation_breakdowns or ()),
         "from_date": instant_offset(fee.from_datetime),
         "to_date": instant_offset(fee.to_datetime),
     }

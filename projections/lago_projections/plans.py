@@ -105,7 +105,7 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
         "invoiceable": True,
         "regroup_paid_fees": None,
         "pay_in_advance": False,
-        "prorated": False,
+        "prorated": charge.prorated,
         "min_amount_cents": charge.min_amount_cents,
         "accepts_target_wallet": False,
         "properties": _properties(charge.properties),

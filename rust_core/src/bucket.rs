@@ -1,32 +1,34 @@
-//! Totals of one bucket of a charge in one window, split into groups if the charge wants it.
+//! One bucket of a charge in one window, split into groups if the charge wants it.
 
 use std::collections::HashMap;
 
+use crate::cell::{Cell, Recipe};
 use crate::error::{CoreError, Result};
-use crate::fold::{Aggregate, Aggregation};
+use crate::fold::Aggregate;
 use crate::group::GroupKey;
 use crate::plan::{Hit, Plan};
 use crate::property::Moment;
 use crate::wire::{put_bytes, put_count, Reader};
 
 /// About what a map needs for a group beside its key.
-const GROUP_BYTES: usize = size_of::<(GroupKey, Aggregate)>() + 8;
+const GROUP_BYTES: usize = size_of::<(GroupKey, Cell)>() + 8;
 
 #[derive(Clone, Debug)]
 pub enum Bucket {
-    Whole(Aggregate),
+    Whole(Cell),
     /// As many groups as the events have tuples of values; there is no bound.
-    Grouped(Aggregation, HashMap<GroupKey, Aggregate>),
+    Grouped(Recipe, HashMap<GroupKey, Cell>),
 }
 
 /// Zeroed totals of all buckets of a plan.
 pub fn empty_buckets(plan: &Plan) -> Vec<Bucket> {
     plan.buckets()
         .map(|(charge, bucket)| {
+            let recipe = charge.recipe();
             if charge.group_keys_of(bucket).is_empty() {
-                Bucket::Whole(charge.aggregation.empty())
+                Bucket::Whole(recipe.empty())
             } else {
-                Bucket::Grouped(charge.aggregation, HashMap::new())
+                Bucket::Grouped(recipe, HashMap::new())
             }
         })
         .collect()
@@ -36,15 +38,15 @@ impl Bucket {
     /// Takes one more event; gives the bytes of memory it took.
     pub fn fold(&mut self, hit: &Hit<'_>, moment: Moment, carried: bool) -> Result<usize> {
         match (self, &hit.group) {
-            (Self::Whole(aggregate), None) => aggregate.fold(&hit.operand, moment, carried),
-            (Self::Grouped(aggregation, groups), Some(key)) => {
-                if let Some(aggregate) = groups.get_mut(key) {
-                    return aggregate.fold(&hit.operand, moment, carried);
+            (Self::Whole(cell), None) => cell.fold(hit, moment, carried),
+            (Self::Grouped(recipe, groups), Some(key)) => {
+                if let Some(cell) = groups.get_mut(key) {
+                    return cell.fold(hit, moment, carried);
                 }
-                let mut aggregate = aggregation.empty();
-                aggregate.fold(&hit.operand, moment, carried)?;
-                let grown = key.len() + GROUP_BYTES + aggregate.heap_bytes();
-                groups.insert(key.clone(), aggregate);
+                let mut cell = recipe.empty();
+                cell.fold(hit, moment, carried)?;
+                let grown = key.len() + GROUP_BYTES + cell.heap_bytes();
+                groups.insert(key.clone(), cell);
                 Ok(grown)
             }
             _ => Err(mismatch()),
@@ -54,8 +56,8 @@ impl Bucket {
     /// The totals of a group, or of all events without groups; None before the first event of the group.
     pub fn aggregate(&self, group: Option<&GroupKey>) -> Result<Option<&Aggregate>> {
         match (self, group) {
-            (Self::Whole(aggregate), None) => Ok(Some(aggregate)),
-            (Self::Grouped(_, groups), Some(key)) => Ok(groups.get(key)),
+            (Self::Whole(cell), None) => Ok(Some(&cell.totals)),
+            (Self::Grouped(_, groups), Some(key)) => Ok(groups.get(key).map(|cell| &cell.totals)),
             _ => Err(mismatch()),
         }
     }
@@ -63,16 +65,11 @@ impl Bucket {
     /// Takes all events of `later`, which were accepted after those of self.
     pub fn merge(&mut self, later: &Self) -> Result<()> {
         match (self, later) {
-            (Self::Whole(aggregate), Self::Whole(later)) => aggregate.merge(later),
-            (Self::Grouped(aggregation, groups), Self::Grouped(_, later)) => {
+            (Self::Whole(cell), Self::Whole(later)) => cell.merge(later),
+            (Self::Grouped(recipe, groups), Self::Grouped(_, later)) => {
                 for (key, later) in later {
-                    if let Some(aggregate) = groups.get_mut(key) {
-                        aggregate.merge(later)?;
-                    } else {
-                        let mut aggregate = aggregation.empty();
-                        aggregate.merge(later)?;
-                        groups.insert(key.clone(), aggregate);
-                    }
+                    let known = groups.entry(key.clone());
+                    known.or_insert_with(|| recipe.empty()).merge(later)?;
                 }
                 Ok(())
             }
@@ -83,11 +80,11 @@ impl Bucket {
     /// What the bucket of a recurring charge begins the next window with.
     pub fn carry_over(&self) -> Self {
         match self {
-            Self::Whole(aggregate) => Self::Whole(aggregate.carry_over()),
-            Self::Grouped(aggregation, groups) => {
+            Self::Whole(cell) => Self::Whole(cell.carry_over()),
+            Self::Grouped(recipe, groups) => {
                 let carried = groups.iter();
-                let carried = carried.map(|(key, total)| (key.clone(), total.carry_over()));
-                Self::Grouped(*aggregation, carried.collect())
+                let carried = carried.map(|(key, cell)| (key.clone(), cell.carry_over()));
+                Self::Grouped(*recipe, carried.collect())
             }
         }
     }
@@ -95,29 +92,22 @@ impl Bucket {
     /// Memory beyond that of an empty bucket, about.
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Self::Whole(aggregate) => aggregate.heap_bytes(),
+            Self::Whole(cell) => cell.heap_bytes(),
             Self::Grouped(_, groups) => groups
                 .iter()
-                .map(|(key, aggregate)| key.len() + GROUP_BYTES + aggregate.heap_bytes())
+                .map(|(key, cell)| key.len() + GROUP_BYTES + cell.heap_bytes())
                 .sum(),
-        }
-    }
-
-    pub fn group_count(&self) -> usize {
-        match self {
-            Self::Whole(_) => 0,
-            Self::Grouped(_, groups) => groups.len(),
         }
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
         match self {
-            Self::Whole(aggregate) => aggregate.encode(out),
+            Self::Whole(cell) => cell.encode(out),
             Self::Grouped(_, groups) => {
                 put_count(out, groups.len())?;
-                for (key, aggregate) in groups {
+                for (key, cell) in groups {
                     put_bytes(out, key)?;
-                    aggregate.encode(out)?;
+                    cell.encode(out)?;
                 }
                 Ok(())
             }
@@ -127,11 +117,13 @@ impl Bucket {
     /// Reads what `encode` wrote into the empty bucket of the same charge.
     pub fn decode(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         match self {
-            Self::Whole(aggregate) => *aggregate = Aggregate::decode(aggregate.kind(), reader)?,
-            Self::Grouped(aggregation, groups) => {
+            Self::Whole(cell) => cell.decode(reader)?,
+            Self::Grouped(recipe, groups) => {
                 for _ in 0..reader.count()? {
                     let key = reader.bytes()?.into();
-                    groups.insert(key, Aggregate::decode(*aggregation, reader)?);
+                    let mut cell = recipe.empty();
+                    cell.decode(reader)?;
+                    groups.insert(key, cell);
                 }
             }
         }

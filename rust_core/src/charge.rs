@@ -1,8 +1,10 @@
 //! One charge of a plan version: which usage events it counts, how, and into which buckets.
 
+use crate::cell::Recipe;
 use crate::error::{argument, CoreError, Result};
 use crate::fold::Aggregation;
 use crate::id::Id;
+use crate::keep::Keep;
 use crate::wire::{put_bytes, put_count, put_id, Reader};
 
 type Name = Box<[u8]>;
@@ -89,6 +91,10 @@ pub struct Charge {
     pub group_keys: Box<[Name]>,
     /// In order; each has a bucket of its own, before the default bucket.
     pub filters: Box<[Filter]>,
+    /// What its buckets keep beside totals.
+    pub keep: Keep,
+    /// Property names whose values units are broken down by, in every bucket.
+    pub presentation_keys: Box<[Name]>,
     /// Its events are billed when they arrive (metrics.md §10).
     pub pay_in_advance: bool,
 }
@@ -121,6 +127,8 @@ impl Charge {
             recurring,
             group_keys: Box::default(),
             filters: Box::default(),
+            keep: Keep::default(),
+            presentation_keys: Box::default(),
             pay_in_advance: false,
         })
     }
@@ -133,6 +141,19 @@ impl Charge {
         }
     }
 
+    /// keep: its number of presentation keys is that of the names.
+    pub fn keeping(self, keep: Keep, presentation_keys: &[&str]) -> Result<Self> {
+        keep.check(self.aggregation, self.recurring)?;
+        Ok(Self {
+            keep: Keep {
+                presentation_keys: presentation_keys.len(),
+                ..keep
+            },
+            presentation_keys: names(presentation_keys).into(),
+            ..self
+        })
+    }
+
     /// The charge, billed when its events arrive.
     pub fn paid_in_advance(self) -> Result<Self> {
         if !self.aggregation.may_be_paid_in_advance() {
@@ -143,6 +164,13 @@ impl Charge {
             pay_in_advance: true,
             ..self
         })
+    }
+
+    pub fn recipe(&self) -> Recipe {
+        Recipe {
+            aggregation: self.aggregation,
+            keep: self.keep,
+        }
     }
 
     /// One per filter, and the default bucket.
@@ -168,6 +196,10 @@ impl Charge {
         self.filters
             .iter()
             .try_for_each(|filter| filter.encode(out))?;
+        for kept in [self.keep.values, self.keep.changes, self.keep.amounts] {
+            out.push(u8::from(kept));
+        }
+        put_names(out, &self.presentation_keys)?;
         out.push(u8::from(self.pay_in_advance));
         Ok(())
     }
@@ -184,6 +216,8 @@ impl Charge {
         for _ in 0..reader.count()? {
             filters.push(Filter::decode(reader)?);
         }
+        let (values, changes, amounts) = (reader.u8()?, reader.u8()?, reader.u8()?);
+        let presentation_keys = read_names(reader)?;
         Ok(Self {
             id,
             metric_code,
@@ -192,6 +226,13 @@ impl Charge {
             recurring,
             group_keys,
             filters: filters.into(),
+            keep: Keep {
+                values: values == 1,
+                changes: changes == 1,
+                amounts: amounts == 1,
+                presentation_keys: presentation_keys.len(),
+            },
+            presentation_keys,
             pay_in_advance: reader.u8()? == 1,
         })
     }

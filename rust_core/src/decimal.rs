@@ -133,6 +133,22 @@ impl Decimal {
         }
     }
 
+    /// `mantissa × 10^-scale`
+    pub fn from_parts(mantissa: i64, scale: u32) -> Self {
+        Self {
+            mantissa: Mantissa::Small(mantissa.into()),
+            scale,
+        }
+    }
+
+    /// Mantissa and scale, if the mantissa is a short one.
+    pub fn small_parts(&self) -> Option<(i64, u32)> {
+        match self.mantissa {
+            Mantissa::Small(value) => Some((i64::try_from(value).ok()?, self.scale)),
+            Mantissa::Big(_) => None,
+        }
+    }
+
     /// `-?digits[.digits][e[+-]digits]`, at most [`DIGITS_MAX`] digits and [`EXPONENT_MAX`]; else None.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let parts = Parts::split(text)?;

@@ -147,7 +147,7 @@ impl<'a> RawEvent<'a> {
                     timestamp_us,
                     properties,
                     computed: computed.map(Cow::Owned),
-                    precise_total_amount_cents: precise,
+                    precise_total_amount_cents: precise.map(|amount| amount.with_fraction()),
                 })
             }
             _ => Err(Flaw::Fields(problems)),
@@ -262,10 +262,24 @@ fn parse_timestamp(value: Option<Value<'_>>) -> std::result::Result<Option<i64>,
     }
 }
 
+/// The amount that an accepted event carries; None: it carries none.
+pub fn precise_amount(raw: &[u8]) -> Result<Option<Decimal>> {
+    let mut found = None;
+    let scanned = json::members(raw, |key, value| {
+        if key.is(b"precise_total_amount_cents") {
+            found = Some(value);
+        }
+    });
+    match (scanned, parse_precise_amount(found)) {
+        (Ok(()), Ok(amount)) => Ok(amount),
+        _ => corrupt("a stored usage event carries an amount that was not accepted"),
+    }
+}
+
 /// Absent, null, other kinds and blank strings give None. Refusing what is not a number is the spec's hardening.
 fn parse_precise_amount(
     value: Option<Value<'_>>,
-) -> std::result::Result<Option<String>, BadFormat> {
+) -> std::result::Result<Option<Decimal>, BadFormat> {
     let Some(text) = value.and_then(|value| value.text()) else {
         return Ok(None);
     };
@@ -280,7 +294,7 @@ fn parse_precise_amount(
     if amount.whole_digits() > PRECISE_WHOLE_DIGITS_MAX {
         return Err(BadFormat);
     }
-    Ok(Some(amount.with_fraction()))
+    Ok(Some(amount))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Metering core of `lago_engine`: usage events in, durable records and usage totals out.
 //!
 //! `parse` (`json`, `request`, `event`) → `dedup` → `staging` → `commit` (`record`, `segment`, `chain`) →
-//! `registry` (`window`, `plan`, `bucket`, `fold`) → `reading`; what is billed at once goes through `advance`. `recovery`, `snapshot`, `refold`, `log_fold`, `verify`,
-//! `scan`, `usage_errors` and `repetition` read the log back.
+//! `registry` (`window`, `plan`, `bucket`, `cell`, `fold`, `keep`) → `reading`; what is billed at once goes through `advance`.
+//! `recovery`, `snapshot`, `refold`, `log_fold`, `verify`, `scan`, `usage_errors` and `repetition` read the log back.
 //! Only `python` knows of Python.
 
 pub mod advance;
 pub mod answer;
 pub mod assign;
 pub mod bucket;
+pub mod cell;
 pub mod chain;
 pub mod charge;
 pub mod commit;
@@ -24,6 +25,7 @@ pub mod fold;
 pub mod group;
 pub mod id;
 pub mod json;
+pub mod keep;
 pub mod log;
 pub mod log_fold;
 pub mod org_index;

@@ -254,14 +254,14 @@ impl LogFold {
     }
 
     /// Totals of one selection, as of a window.
-    pub fn read(&self, position: usize, period: Option<Period>) -> Result<Vec<BucketUsage>> {
+    pub fn read(&self, position: usize, period: Period<'_>) -> Result<Vec<BucketUsage>> {
         match self.selections.get(position) {
             Some(Selection {
                 plan,
                 span,
                 buckets,
                 ..
-            }) => reading::read(plan, buckets, *span, period, &[]),
+            }) => reading::read(plan, buckets, *span, period),
             None => argument("no such selection"),
         }
     }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use crate::advance::group_of;
 use crate::assign::Assigner;
 use crate::charge::Charge;
+use crate::decimal::Decimal;
 use crate::error::Result;
+use crate::event::precise_amount;
 use crate::fold::{Aggregation, Operand};
 use crate::group::{push_value, Group, GroupKey};
 use crate::id::Id;
@@ -31,6 +33,8 @@ pub struct Plan {
 struct CodeReader {
     names: Names,
     charges: Vec<ChargeReader>,
+    /// True if a charge wants the amounts that events carry.
+    amounts: bool,
 }
 
 struct ChargeReader {
@@ -45,6 +49,8 @@ struct ChargeReader {
     assigner: Assigner,
     /// Positions of the group keys of each bucket.
     groups: Vec<Vec<usize>>,
+    /// Positions of the presentation keys.
+    presentation: Vec<usize>,
 }
 
 /// One event in one bucket of a plan.
@@ -58,6 +64,10 @@ pub struct Hit<'a> {
     pub group: Option<GroupKey>,
     pub recurring: bool,
     pub operand: Operand<'a>,
+    /// None: the charge has no presentation keys.
+    pub presentation: Option<GroupKey>,
+    /// Read if a charge on the code wants it, and the event carries one.
+    pub amount: Option<Decimal>,
 }
 
 impl Plan {
@@ -68,6 +78,7 @@ impl Plan {
             let reader = by_code.entry(charge.metric_code.clone()).or_default();
             let prepared = ChargeReader::new(charge, number, bucket_count, &mut reader.names);
             reader.charges.push(prepared);
+            reader.amounts |= charge.keep.amounts;
             bucket_count += charge.bucket_count();
         }
         Self {
@@ -101,10 +112,18 @@ impl Plan {
             return Ok(Vec::new());
         };
         let values = reader.names.read(sample)?;
+        let amount = if reader.amounts {
+            precise_amount(sample.raw)?
+        } else {
+            None
+        };
         let mut hits = Vec::with_capacity(reader.charges.len());
         for charge in &reader.charges {
             if let Some(operand) = charge.operand(&values) {
-                hits.push(charge.hit(&values, operand)?);
+                hits.push(Hit {
+                    amount: amount.clone(),
+                    ..charge.hit(&values, operand)?
+                });
             }
         }
         Ok(hits)
@@ -132,6 +151,11 @@ impl ChargeReader {
             field,
             operation,
             first_bucket,
+            presentation: charge
+                .presentation_keys
+                .iter()
+                .map(|key| names.position(key))
+                .collect(),
             assigner: Assigner::new(charge, names),
             groups,
         }
@@ -156,24 +180,29 @@ impl ChargeReader {
 
     fn hit<'a>(&self, values: &[Option<Value<'a>>], operand: Operand<'a>) -> Result<Hit<'a>> {
         let bucket = self.assigner.bucket(values);
-        let keys = &self.groups[bucket];
-        let mut group = None;
-        if !keys.is_empty() {
-            let mut key = Vec::with_capacity(32);
-            for &position in keys {
-                push_value(&mut key, values[position].as_ref())?;
-            }
-            group = Some(key.into());
-        }
         Ok(Hit {
             charge: self.number,
             billed_in_advance: self.pay_in_advance && !self.says_nothing(values),
             bucket: self.first_bucket + bucket,
-            group,
+            group: tuple(&self.groups[bucket], values)?,
             recurring: self.recurring,
             operand,
+            presentation: tuple(&self.presentation, values)?,
+            amount: None,
         })
     }
+}
+
+/// The values at some positions; None without any position.
+fn tuple(positions: &[usize], values: &[Option<Value<'_>>]) -> Result<Option<GroupKey>> {
+    if positions.is_empty() {
+        return Ok(None);
+    }
+    let mut key = Vec::with_capacity(32);
+    for &position in positions {
+        push_value(&mut key, values[position].as_ref())?;
+    }
+    Ok(Some(key.into()))
 }
 
 /// Whether a value says nothing that could be billed: null, false, or empty (events.md §5.1).
@@ -210,6 +239,7 @@ mod tests {
         let charge = Charge::new(1, "c", Aggregation::Count, None, false).unwrap();
         let plan = Plan::new(vec![charge.split(&[], filters.to_vec())]);
         let sample = Sample {
+            raw: b"{}",
             moment: Moment {
                 timestamp_us: 0,
                 received_at_us: 0,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::decimal::Decimal;
 use crate::error::{CoreError, Result};
 use crate::json::{self, Kind, Value};
+use crate::wire::{put_i64, Reader};
 
 /// When an event happened, and when it was received; the later one of two decides "latest" (metrics.md §6.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,9 +14,25 @@ pub struct Moment {
     pub received_at_us: i64,
 }
 
+impl Moment {
+    pub fn encode(self, out: &mut Vec<u8>) {
+        put_i64(out, self.timestamp_us);
+        put_i64(out, self.received_at_us);
+    }
+
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self {
+            timestamp_us: reader.i64()?,
+            received_at_us: reader.i64()?,
+        })
+    }
+}
+
 /// What metering sees of a usage event.
 pub struct Sample<'a> {
     pub moment: Moment,
+    /// The event object as sent.
+    pub raw: &'a [u8],
     /// The text of a JSON object.
     pub properties: &'a [u8],
     /// A JSON object whose members replace those of `properties`: the result of the metric's expression.
@@ -167,6 +184,7 @@ mod tests {
         assert_eq!([names.position(b"gb"), names.position(b"mb")], [0, 1]);
         assert_eq!(names.position(b"gb"), 0);
         let sample = Sample {
+            raw: b"{}",
             moment: Moment {
                 timestamp_us: 0,
                 received_at_us: 0,

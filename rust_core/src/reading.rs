@@ -1,47 +1,23 @@
 //! Reading the totals of a window: units per bucket and group, in the plan's order.
 
 use crate::bucket::Bucket;
+use crate::cell::Cell;
 use crate::charge::Charge;
-use crate::decimal::Decimal;
 use crate::error::{argument, Result};
-use crate::fold::{Aggregate, Weighing};
-use crate::group::{decode, encode, order, Group, GroupKey};
+use crate::fold::Weighing;
+use crate::group::{decode, order, Group};
 use crate::id::Id;
+use crate::keep::{Days, KeptUsage};
 use crate::plan::Plan;
 use crate::window::Span;
 
-/// What weighted sums need to know of the period; see [`Weighing`].
-#[derive(Clone, Copy)]
-pub struct Period {
-    pub until_us: i64,
-    pub days: u32,
-}
-
-/// Level of a recurring weighted sum at the beginning of the window.
-pub struct Level {
-    charge: Id,
-    filter: Option<Id>,
-    group: GroupKey,
-    value: Decimal,
-}
-
-impl Level {
-    pub fn new(
-        charge: Id,
-        filter: Option<Id>,
-        group: &[Option<String>],
-        value: &str,
-    ) -> Result<Self> {
-        match Decimal::parse(value.as_bytes()) {
-            Some(value) => Ok(Self {
-                charge,
-                filter,
-                group: encode(group)?,
-                value,
-            }),
-            None => argument("a level is a decimal number"),
-        }
-    }
+/// What some charges need to know of the period.
+#[derive(Clone, Copy, Default)]
+pub struct Period<'a> {
+    /// The last instant and the days of the full period: weighted sums; see [`Weighing`].
+    pub length: Option<(i64, u32)>,
+    /// The local days of the window: prorated charges.
+    pub days: Option<Days<'a>>,
 }
 
 /// Totals of one charge, filter and group.
@@ -55,6 +31,8 @@ pub struct BucketUsage {
     pub events_count: u64,
     /// None: the same as the units.
     pub total_aggregated_units: Option<String>,
+    /// None: the charge keeps nothing else.
+    pub kept: Option<KeptUsage>,
 }
 
 /// Everything of the buckets of a plan. A bucket without groups yet has one of nulls.
@@ -64,22 +42,26 @@ pub fn read(
     plan: &Plan,
     buckets: &[Bucket],
     span: Span,
-    period: Option<Period>,
-    levels: &[Level],
+    period: Period<'_>,
 ) -> Result<Vec<BucketUsage>> {
-    if period.is_some_and(|period| period.days == 0) {
-        return argument("a period has at least one day");
-    }
+    let weighing = match period.length {
+        Some((_, 0)) => return argument("a period has at least one day"),
+        length => length.map(|(until_us, days)| Weighing {
+            from_us: span.start,
+            until_us,
+            days,
+        }),
+    };
     let mut usage = Vec::with_capacity(plan.bucket_count);
     for ((charge, number), bucket) in plan.buckets().zip(buckets) {
         let reader = BucketReader {
             charge,
             filter: charge.filters.get(number).map(|filter| filter.id),
             group_size: charge.group_keys_of(number).len(),
-            from_us: span.start,
-            period,
+            weighing: weighing.as_ref(),
+            days: period.days,
         };
-        reader.read(bucket, levels, &mut usage)?;
+        reader.read(bucket, &mut usage)?;
     }
     Ok(usage)
 }
@@ -88,69 +70,48 @@ struct BucketReader<'a> {
     charge: &'a Charge,
     filter: Option<Id>,
     group_size: usize,
-    from_us: i64,
-    period: Option<Period>,
+    weighing: Option<&'a Weighing>,
+    days: Option<Days<'a>>,
 }
 
 impl BucketReader<'_> {
-    fn read(&self, bucket: &Bucket, levels: &[Level], usage: &mut Vec<BucketUsage>) -> Result<()> {
-        let mine: Vec<&Level> = levels
-            .iter()
-            .filter(|level| (level.charge, level.filter) == (self.charge.id, self.filter))
-            .collect();
-        let level_of = |key: &[u8]| {
-            let found = mine.iter().find(|level| *level.group == *key);
-            found.map(|level| &level.value)
-        };
+    fn read(&self, bucket: &Bucket, usage: &mut Vec<BucketUsage>) -> Result<()> {
         let groups = match bucket {
-            Bucket::Whole(aggregate) => {
-                usage.push(self.usage(Group::new(), aggregate, level_of(&[]))?);
+            Bucket::Whole(cell) => {
+                usage.push(self.usage(Group::new(), cell)?);
+                return Ok(());
+            }
+            Bucket::Grouped(recipe, groups) if groups.is_empty() => {
+                usage.push(self.usage(vec![None; self.group_size], &recipe.empty())?);
                 return Ok(());
             }
             Bucket::Grouped(_, groups) => groups,
         };
-        let empty = self.charge.aggregation.empty();
-        let only_levels = mine
-            .iter()
-            .filter(|level| !groups.contains_key(&level.group));
-        let mut found: Vec<(Group, &Aggregate, Option<&Decimal>)> = Vec::new();
-        for (key, aggregate) in groups {
-            found.push((decode(key, self.group_size)?, aggregate, level_of(key)));
-        }
-        for level in only_levels {
-            let group = decode(&level.group, self.group_size)?;
-            found.push((group, &empty, Some(&level.value)));
-        }
-        if found.is_empty() {
-            found.push((vec![None; self.group_size], &empty, None));
+        let mut found: Vec<(Group, &Cell)> = Vec::with_capacity(groups.len());
+        for (key, cell) in groups {
+            found.push((decode(key, self.group_size)?, cell));
         }
         found.sort_by(|a, b| order(&a.0).cmp(&order(&b.0)));
-        for (group, aggregate, level) in found {
-            usage.push(self.usage(group, aggregate, level)?);
+        for (group, cell) in found {
+            usage.push(self.usage(group, cell)?);
         }
         Ok(())
     }
 
-    fn usage(
-        &self,
-        group: Group,
-        aggregate: &Aggregate,
-        level: Option<&Decimal>,
-    ) -> Result<BucketUsage> {
-        let weighing = self.period.map(|period| Weighing {
-            from_us: self.from_us,
-            until_us: period.until_us,
-            days: period.days,
-            level,
-        });
-        let total = aggregate.total_aggregated_units(weighing.as_ref())?;
+    fn usage(&self, group: Group, cell: &Cell) -> Result<BucketUsage> {
+        let totals = &cell.totals;
+        let kept = cell.kept.as_ref();
+        let kept = kept.map(|kept| kept.read(self.charge.keep, self.weighing, self.days));
         Ok(BucketUsage {
             charge: self.charge.id,
             filter: self.filter,
             group,
-            units: aggregate.units(weighing.as_ref())?.to_string(),
-            events_count: aggregate.events_count(),
-            total_aggregated_units: total.map(|total| total.to_string()),
+            units: totals.units(self.weighing)?.to_string(),
+            events_count: totals.events_count(),
+            total_aggregated_units: totals
+                .total_aggregated_units()
+                .map(|total| total.to_string()),
+            kept: kept.transpose()?,
         })
     }
 }

@@ -45,6 +45,7 @@ impl<'a> RecordEvent<'a> {
     pub fn sample(&self, properties: &'a [u8]) -> Sample<'a> {
         Sample {
             moment: self.stamp.moment(),
+            raw: self.raw,
             properties,
             computed: self.computed,
         }

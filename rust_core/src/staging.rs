@@ -235,6 +235,7 @@ impl Batch {
             code: Text::new(cut(event.code, b""), event.code_escaped).decode(),
             sample: Sample {
                 moment: event.stamp.moment(),
+                raw: text,
                 properties: cut(event.properties, b"{}"),
                 computed: self.computed(event),
             },

@@ -72,6 +72,7 @@ impl Core {
     ) -> Result<Option<Vec<Pending>>> {
         let parsed = UsageEvent::from_stored(event, None)?;
         let sample = Sample {
+            raw: event,
             moment: Moment {
                 timestamp_us,
                 received_at_us: timestamp_us,

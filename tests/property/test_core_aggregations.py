@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-from decimal import Decimal
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference.aggregation_oracle import ChargeSpec, FilterSpec, Levels, UsageRow
+from reference.aggregation_oracle import ChargeSpec, FilterSpec, UsageRow
+from reference.keeping_oracle import Keep
 from reference.metering_oracle import Oracle, Subscription
 
 from lago_engine._core import Core
@@ -19,6 +20,8 @@ DAY = 86_400_000_000
 JUNE = 20_240 * DAY
 WINDOW = (JUNE, JUNE + 30 * DAY)
 PERIOD = (JUNE + 30 * DAY - 1, 30)
+# Two days are short and one is long, as where clocks change.
+DAY_STARTS = [JUNE + n * DAY + (DAY // 24 if n > 14 else 0) for n in range(1, 30)]
 AGGREGATIONS = [
     "count_agg",
     "sum_agg",
@@ -75,6 +78,19 @@ def charges(draw: st.DrawFn) -> list[ChargeSpec]:
 
 
 @st.composite
+def keepings(draw: st.DrawFn, plan: list[ChargeSpec]) -> dict[bytes, Keep]:
+    found = {}
+    for identity, _, aggregation, _, recurring, _, _ in plan:
+        found[identity] = Keep(
+            values=aggregation in ("sum_agg", "max_agg") and draw(st.booleans()),
+            changes=recurring and aggregation != "weighted_sum_agg" and draw(st.booleans()),
+            amounts=draw(st.booleans()),
+            presentation_keys=draw(key_lists),
+        )
+    return found
+
+
+@st.composite
 def properties(draw: st.DrawFn) -> str:
     members = [("n", draw(st.sampled_from(NUMBERS * 3 + ODD_NUMBERS)))]
     for key in KEYS[:3]:
@@ -82,7 +98,10 @@ def properties(draw: st.DrawFn) -> str:
             members.append((key, draw(st.sampled_from(TEXTS))))
     if draw(st.integers(0, 2)) == 0:
         members.append(("operation_type", draw(st.sampled_from(OPERATIONS))))
-    return "{" + ",".join(f'"{key}":{value}' for key, value in members) + "}"
+    text = "{" + ",".join(f'"{key}":{value}' for key, value in members) + "}"
+    # What an event is worth stands beside its properties.
+    amount = draw(st.sampled_from(["", "", "12.5", '"-3.000000000000001"', "null", '""']))
+    return text + (f',"precise_total_amount_cents":{amount}' if amount else "")
 
 
 instants = st.one_of(
@@ -105,14 +124,19 @@ def body(batch: list[tuple[int, str]], first: int) -> bytes:
 class Engine:
     """A core and its oracle, fed alike."""
 
-    def __init__(self, plan: list[ChargeSpec], started_at: int = JUNE) -> None:
-        self.plan, self.started_at = plan, started_at
+    def __init__(
+        self,
+        plan: list[ChargeSpec],
+        started_at: int = JUNE,
+        keeping: Mapping[bytes, Keep] | None = None,
+    ) -> None:
+        self.plan, self.started_at, self.keeping = plan, started_at, keeping or {}
         self.core, self.oracle = self.new_core(), Oracle()
         self.segments: list[bytes] = []
 
     def new_core(self) -> Core:
         core = Core(SECRET)
-        core.put_plan(PLAN, self.plan)
+        core.put_plan(PLAN, self.plan, [], [(id_, *keep) for id_, keep in self.keeping.items()])
         core.put_subscription(SUBSCRIPTION, ORG, "e", b"c" * 16, PLAN, self.started_at, None)
         return core
 
@@ -135,29 +159,12 @@ class Engine:
             self.commit(batch, first, JUNE + number)
             first += len(batch)
 
-    def read(self, core: Core, levels: Levels) -> list[UsageRow] | None:
-        given = [(*name, format(level, "f")) for name, level in levels.items()]
-        return core.read_window(SUBSCRIPTION, *WINDOW, PERIOD, given)
+    def read(self, core: Core) -> list[UsageRow] | None:
+        return core.read_window(SUBSCRIPTION, *WINDOW, PERIOD, DAY_STARTS)
 
-    def expected(self, levels: Levels) -> list[UsageRow]:
+    def expected(self) -> list[UsageRow]:
         subscription = Subscription(ORG, "e", self.plan, self.started_at, None)
-        return self.oracle.usage(subscription, *WINDOW, PERIOD, levels)
-
-
-@st.composite
-def levels(draw: st.DrawFn, plan: list[ChargeSpec]) -> Levels:
-    found: Levels = {}
-    for identity, _, aggregation, _, recurring, keys, of_filters in plan:
-        if not (recurring and aggregation == "weighted_sum_agg"):
-            continue
-        buckets = [(None, keys)] + [(filter_id, own) for filter_id, _, own in of_filters]
-        for filter_id, own in buckets:
-            values = st.sampled_from([None, "eu", "us", "a level only"])
-            group = draw(st.tuples(*[values for _ in own]))
-            if draw(st.booleans()):
-                level = draw(st.sampled_from(["0", "5", "-1.25"]))
-                found[identity, filter_id, group] = Decimal(level)
-    return found
+        return self.oracle.usage(subscription, *WINDOW, PERIOD, self.keeping, DAY_STARTS)
 
 
 @settings(max_examples=400, deadline=None)
@@ -165,38 +172,39 @@ def levels(draw: st.DrawFn, plan: list[ChargeSpec]) -> Levels:
 def test_buckets_equal_the_oracle(
     plan: list[ChargeSpec], found: list[tuple[int, str]], data: st.DataObject
 ) -> None:
-    engine = Engine(plan, data.draw(st.sampled_from([JUNE - 3 * DAY, JUNE, JUNE + 10 * DAY])))
+    started_at = data.draw(st.sampled_from([JUNE - 3 * DAY, JUNE, JUNE + 10 * DAY]))
+    engine = Engine(plan, started_at, data.draw(keepings(plan)))
     assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
     size = data.draw(st.integers(1, 8))
     engine.feed([found[start : start + size] for start in range(0, len(found), size)])
-    chosen = data.draw(levels(plan))
-    expected = engine.expected(chosen)
-    assert engine.read(engine.core, chosen) == expected
+    expected = engine.expected()
+    assert engine.read(engine.core) == expected
     restored = Core.restore(SECRET, engine.core.snapshot())
-    assert engine.read(restored, chosen) == expected
+    assert engine.read(restored) == expected
     # Folded again from the log, by a core that learns of the window last.
     engine.core.close_window(SUBSCRIPTION, *WINDOW)
     if not engine.core.open_window(SUBSCRIPTION, *WINDOW):
         assert engine.core.fold_window(SUBSCRIPTION, *WINDOW, engine.segments)
-    assert engine.read(engine.core, chosen) == expected
+    assert engine.read(engine.core) == expected
 
 
 NEXT = (JUNE + 30 * DAY, JUNE + 61 * DAY)
 
 
 @settings(max_examples=200, deadline=None)
-@given(charges(), events)
+@given(charges(), events, st.data())
 def test_the_next_window_begins_where_the_last_one_ended(
-    plan: list[ChargeSpec], found: list[tuple[int, str]]
+    plan: list[ChargeSpec], found: list[tuple[int, str]], data: st.DataObject
 ) -> None:
-    engine = Engine(plan)
+    engine = Engine(plan, keeping=data.draw(keepings(plan)))
     assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
     engine.feed([[(at, text) for at, text in found if at < NEXT[0]]])
     assert engine.core.open_window(SUBSCRIPTION, *NEXT)
     subscription = Subscription(ORG, "e", plan, engine.started_at, None)
     period = NEXT[1] - 1, 31
-    rows = engine.core.read_window(SUBSCRIPTION, *NEXT, period)
-    assert rows == engine.oracle.usage(subscription, *NEXT, period)
+    rows = engine.core.read_window(SUBSCRIPTION, *NEXT, period, [NEXT[0] + DAY])
+    keeping = engine.keeping
+    assert rows == engine.oracle.usage(subscription, *NEXT, period, keeping, [NEXT[0] + DAY])
 
 
 @pytest.mark.parametrize("split", [0, 1, 2, 3])
@@ -214,25 +222,26 @@ def test_of_events_at_one_instant_the_last_received_is_the_latest(split: int) ->
     ]
     batch = [(JUNE + DAY, text) for text in texts]
     engine.feed([batch[:split], batch[split:]])
-    rows = engine.read(engine.core, {})
+    rows = engine.read(engine.core)
     assert rows is not None
     assert [row[3] for row in rows] == ["4", "1"]
 
 
 @settings(max_examples=100, deadline=None)
-@given(charges(), events, st.integers(0, 2**32))
+@given(charges(), events, st.integers(0, 2**32), st.data())
 def test_the_order_of_arrival_changes_nothing(
-    plan: list[ChargeSpec], found: list[tuple[int, str]], seed: int
+    plan: list[ChargeSpec], found: list[tuple[int, str]], seed: int, data: st.DataObject
 ) -> None:
     """Events of one instant are told apart by their arrival, so here each has an instant of its own."""
     apart = [(at + number, text) for number, (at, text) in enumerate(sorted(found))]
     shuffled = random.Random(seed).sample(apart, len(apart))
+    keeping = data.draw(keepings(plan))
     totals = []
     for batch in (apart, shuffled):
-        engine = Engine(plan)
+        engine = Engine(plan, keeping=keeping)
         assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
         engine.feed([batch])
-        totals.append(engine.read(engine.core, {}))
+        totals.append(engine.read(engine.core))
     assert totals[0] == totals[1]
 
 
@@ -240,9 +249,9 @@ def usage(aggregation: str, recurring: bool, found: list[tuple[float, str]]) -> 
     engine = Engine([(b"c" * 16, "m", aggregation, "n", recurring, [], [])], JUNE - 60 * DAY)
     engine.core.open_window(SUBSCRIPTION, *WINDOW)
     engine.feed([[(JUNE + int(day * DAY), text) for day, text in found]])
-    rows = engine.read(engine.core, {})
+    rows = engine.read(engine.core)
     assert rows is not None
-    [(_, _, _, units, count, _)] = rows
+    [(_, _, _, units, count, *_)] = rows
     return units, count
 
 
@@ -307,10 +316,35 @@ def test_a_weighted_sum_is_read_with_its_period() -> None:
             engine.core.read_window(SUBSCRIPTION, *WINDOW, period)
 
 
+def test_changes_are_read_with_the_days_of_the_window() -> None:
+    keeping = {b"c" * 16: Keep(changes=True)}
+    engine = Engine([(b"c" * 16, "m", "sum_agg", "n", True, [], [])], keeping=keeping)
+    assert engine.core.open_window(SUBSCRIPTION, *WINDOW)
+    with pytest.raises(ValueError, match="days"):
+        engine.core.read_window(SUBSCRIPTION, *WINDOW, PERIOD)
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "recurring", "keep"),
+    [
+        ("count_agg", False, Keep(values=True)),
+        ("latest_agg", False, Keep(values=True)),
+        ("unique_count_agg", True, Keep(values=True)),
+        ("weighted_sum_agg", True, Keep(values=True)),
+        ("sum_agg", False, Keep(changes=True)),
+        ("weighted_sum_agg", True, Keep(changes=True)),
+    ],
+)
+def test_what_cannot_be_kept(aggregation: str, recurring: bool, keep: Keep) -> None:
+    field = None if aggregation == "count_agg" else "n"
+    with pytest.raises(ValueError, match=r"."):
+        Engine([(b"c" * 16, "m", aggregation, field, recurring, [], [])], keeping={b"c" * 16: keep})
+
+
 def test_old_snapshots_are_refused() -> None:
     snapshot = Core(SECRET).snapshot()
     assert snapshot[:8] == b"LAGOSNP\x04"
     from lago_engine.errors import CorruptionError
 
     with pytest.raises(CorruptionError, match="version"):
-        Core.restore(SECRET, b"LAGOSNP\x02" + snapshot[8:])
+        Core.restore(SECRET, b"LAGOSNP\x03" + snapshot[8:])

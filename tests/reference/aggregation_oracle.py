@@ -8,16 +8,15 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Protocol
 
+from reference.keeping_oracle import Group, Keep, Kept, kept_usage, total
 from reference.values import EXACT, numeric_value, plain, text_form
 
 # (filter_id, (key, values) pairs, group keys)
 FilterSpec = tuple[bytes, Sequence[tuple[str, Sequence[str]]], Sequence[str]]
 # (charge_id, metric code, aggregation type, field, recurring, group keys, filters in order)
 ChargeSpec = tuple[bytes, str, str, str | None, bool, Sequence[str], Sequence[FilterSpec]]
-Group = tuple[str | None, ...]
-# (charge_id, filter_id, group, units, events count, total if it is not the units)
-UsageRow = tuple[bytes, bytes | None, Group, str, int, str | None]
-Levels = dict[tuple[bytes, bytes | None, Group], Decimal]
+# (charge_id, filter_id, group, units, events count, total if it is not the units, what else is kept)
+UsageRow = tuple[bytes, bytes | None, Group, str, int, str | None, Kept | None]
 
 NUMERIC = ("sum_agg", "max_agg", "latest_agg", "weighted_sum_agg")
 
@@ -74,10 +73,11 @@ def charge_usage(
     start: int,
     end: int,
     period: tuple[int, int] | None,
-    levels: Levels,
+    keep: Keep,
+    day_starts: Sequence[int],
 ) -> list[UsageRow]:
     """Rows of one charge; named: all events of the external subscription id, in order of acceptance."""
-    charge_id, code, _, _, recurring, charge_keys, filters = charge
+    charge_id, code, aggregation, field, recurring, charge_keys, filters = charge
     selected = [
         event
         for event in named
@@ -96,18 +96,23 @@ def charge_usage(
             if assigned_filter(filters, event.properties) == bucket:
                 group = tuple(text_form(event.properties.get(key)) or None for key in keys)
                 groups.setdefault(group, []).append(event)
-        for of_charge, of_filter, group in levels:
-            if (of_charge, of_filter) == (charge_id, filter_id):
-                groups.setdefault(group, [])
         if not groups:
             groups[(None,) * len(keys)] = []
         ordered = sorted(
             groups, key=lambda group: [(text is None, (text or "").encode()) for text in group]
         )
         for group in ordered:
-            level = levels.get((charge_id, filter_id, group))
-            found = aggregate(charge, groups[group], start, period, level)
-            rows.append((charge_id, filter_id, group, *found))
+            found = aggregate(charge, groups[group], start, period)
+            kept = kept_usage(
+                keep,
+                aggregation,
+                field,
+                groups[group],
+                start,
+                day_starts,
+                lambda events: aggregate(charge, events, start, period)[0],
+            )
+            rows.append((charge_id, filter_id, group, *found, kept))
     return rows
 
 
@@ -116,7 +121,6 @@ def aggregate(
     events: list[Event],
     start: int,
     period: tuple[int, int] | None,
-    level: Decimal | None,
 ) -> tuple[str, int, str | None]:
     """(units, events count, total if it is not the units); events: ascending."""
     _, _, aggregation, field, *_ = charge
@@ -147,20 +151,19 @@ def aggregate(
         return plain(max(latest, Decimal(0))), len(values), None
     assert period is not None
     points = [(event.timestamp_us, value) for event, value in zip(events, values, strict=True)]
-    return weighted_sum(points, start, period, level)
+    return weighted_sum(points, start, period)
 
 
 def weighted_sum(
     points: list[tuple[int, Decimal]],
     start: int,
     period: tuple[int, int],
-    level: Decimal | None,
 ) -> tuple[str, int, str]:
     before = [value for at, value in points if at < start]
     inside = [(at, value) for at, value in points if start <= at]
     until_us, days = period
     end = -(-until_us // 1_000_000) * 1_000_000
-    initial = total(before) if level is None else level
+    initial = total(before)
     area, height, at = Fraction(0), Fraction(initial), start
     for moment, value in inside:
         area += height * (moment - at)
@@ -170,10 +173,3 @@ def weighted_sum(
     units = EXACT.scaleb(Decimal(ceiling), -20)
     variation = total([value for _, value in inside])
     return plain(units), len(inside), plain(EXACT.add(initial, variation))
-
-
-def total(values: list[Decimal]) -> Decimal:
-    result = Decimal(0)
-    for value in values:
-        result = EXACT.add(result, value)
-    return result

@@ -10,11 +10,13 @@ import datetime
 import decimal
 import json
 import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from reference.aggregation_oracle import ChargeSpec, Levels, UsageRow, charge_usage
+from reference.aggregation_oracle import ChargeSpec, UsageRow, charge_usage
 from reference.expression_oracle import Failed, evaluate
+from reference.keeping_oracle import Keep
 from reference.values import EXACT, NUMBER, Number, floor_ms, parse_number, plain
 
 SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -379,14 +381,19 @@ class Oracle:
         from_us: int,
         to_us: int,
         period: tuple[int, int] | None = None,
-        levels: Levels | None = None,
+        keeping: Mapping[bytes, Keep] | None = None,
+        day_starts: Sequence[int] = (),
     ) -> list[UsageRow]:
-        """(charge, filter, group, units, events count, total if it is not the units) of every bucket and group."""
+        """(charge, filter, group, units, events count, total if it is not the units, kept) of all buckets and groups.
+
+        keeping: what charges keep beside totals, by id.
+        """
         named = [event for _, event in self.committed if subscription.names(event)]
         start, end = subscription.span(from_us, to_us)
         rows = []
         for charge in subscription.charges:
-            rows += charge_usage(charge, named, start, end, period, levels or {})
+            keep = (keeping or {}).get(charge[0], Keep())
+            rows += charge_usage(charge, named, start, end, period, keep, day_starts)
         return rows
 
     def segments_with(self, organization: bytes, external_id: str) -> set[int]:

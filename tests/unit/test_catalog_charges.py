@@ -121,10 +121,6 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
             {"properties": {"amount": "1", "pricing_group_keys": ["region", " "]}},
             {"properties": ["invalid_type"]},
         ),
-        (
-            {"properties": {"amount": "1", "presentation_group_keys": [{"value": "region"}]}},
-            {"presentation_group_keys": ["not_supported_yet"]},
-        ),
         *(
             (
                 {"properties": {"amount": "1", "presentation_group_keys": keys}},
@@ -271,7 +267,10 @@ def test_terms_change_until_the_plan_is_attached() -> None:
     refusals: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
         ({"code": "a"}, {"code": ["value_already_exist"]}),
         ({"charge_model": None}, {"charge_model": ["value_is_mandatory", "value_is_invalid"]}),
-        ({"charge_model": "dynamic"}, {"charge_model": ["not_supported_yet"]}),
+        (
+            {"charge_model": "custom"},
+            {"charge_model": ["invalid_aggregation_type_or_charge_model"]},
+        ),
         ({"billable_metric_id": None}, {"billable_metric": ["relation_must_exist"]}),
         ({"prorated": True}, {"prorated": ["invalid_billable_metric_or_charge_model"]}),
         (
@@ -323,18 +322,44 @@ NEEDING: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("key", NEEDING)
-def test_what_needs_the_value_of_each_event_is_refused_on_a_sum(key: str) -> None:
-    """Of a counted event the value is known: one unit."""
+def test_allowances_and_bounds_are_priced_on_counts_and_on_sums(key: str) -> None:
     priced = Priced()
     given = {"charge_model": "percentage", "properties": {"rate": "1", key: NEEDING[key]}}
-    assert priced.refuses(**given, billable_metric_id=priced.storage) == {
-        key: ["not_supported_yet"]
-    }
     priced.put(priced.charge(**given))
     [charge] = priced.charges
     assert charge.properties == given["properties"]
-    assert priced.refuses_put(item(charge, billable_metric_id=priced.storage)) == {
-        key: ["not_supported_yet"]
+    priced.put(item(charge, billable_metric_id=priced.storage))
+    assert priced.charges[0].billable_metric_code == "storage"
+
+
+@pytest.mark.parametrize("key", [key for key in NEEDING if key.startswith("per_transaction")])
+def test_events_of_a_weighted_sum_have_no_price_of_their_own(key: str) -> None:
+    priced = Priced()
+    level = priced.metric(
+        "level", aggregation_type="weighted_sum_agg", field_name="n", weighted_interval="seconds"
+    )
+    given = {"charge_model": "percentage", "properties": {"rate": "1", key: NEEDING[key]}}
+    refusal = {key: ["not_supported_yet"]}
+    assert priced.refuses(**given, billable_metric_id=level) == refusal
+    priced.put(priced.charge(**given))
+    [charge] = priced.charges
+    assert priced.refuses_put(item(charge, billable_metric_id=level)) == refusal
+
+
+def test_presentation_keys_are_stored_as_they_are_given() -> None:
+    keys = [{"value": "region", "options": {"display_in_invoice": True}}, {"value": "tier"}]
+    [charge] = Priced({"properties": {"amount": "1", "presentation_group_keys": keys}}).charges
+    assert charge.properties == {"amount": "1", "presentation_group_keys": keys}
+
+
+def test_a_dynamic_charge_prices_sums_only() -> None:
+    priced = Priced()
+    given = {"charge_model": "dynamic", "billable_metric_id": priced.storage}
+    priced.put(given)
+    [charge] = priced.charges
+    assert (charge.charge_model, charge.properties) == ("dynamic", {})
+    assert priced.refuses_put(item(charge, billable_metric_id=priced.calls)) == {
+        "charge_model": ["invalid_aggregation_type_or_charge_model"]
     }
 
 
@@ -393,24 +418,73 @@ def test_terms_of_an_attached_plan_are_ignored_and_prices_are_not() -> None:
     assert [charge.code for charge in priced.charges] == ["a", "new"]
 
 
+AGGREGATIONS = {
+    "count": {"aggregation_type": "count_agg"},
+    "sum": {"aggregation_type": "sum_agg", "field_name": "n"},
+    "max": {"aggregation_type": "max_agg", "field_name": "n"},
+    "unique": {"aggregation_type": "unique_count_agg", "field_name": "n"},
+    "latest": {"aggregation_type": "latest_agg", "field_name": "n"},
+    "weighted": {
+        "aggregation_type": "weighted_sum_agg",
+        "field_name": "n",
+        "weighted_interval": "seconds",
+    },
+}
+INCOMPATIBLE = {"charge_model": ["invalid_aggregation_type_or_charge_model"]}
+NO_SHARE = {"properties": ["invalid_value"]}
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize(
-    ("model", "in_advance", "code"),
+    "model",
     [
-        ("standard", False, "not_supported_yet"),
-        ("volume", False, "not_supported_yet"),
-        ("package", False, "invalid_billable_metric_or_charge_model"),
-        ("standard", True, "not_supported_yet"),
-        ("graduated", True, "invalid_billable_metric_or_charge_model"),
+        "standard",
+        "graduated",
+        "package",
+        "volume",
+        "percentage",
+        "graduated_percentage",
+        "dynamic",
+        "custom",
     ],
 )
-def test_only_some_models_of_recurring_metrics_can_ever_be_prorated(
-    model: str, in_advance: bool, code: str
-) -> None:
+def test_which_model_prices_which_aggregation(model: str, aggregation: str) -> None:
+    """The table of charges §3.1."""
     priced = Priced()
-    seats = priced.metric("seats", aggregation_type="sum_agg", field_name="n", recurring=True)
-    given = {"charge_model": model, "prorated": True, "pay_in_advance": in_advance}
-    assert priced.refuses(**given, billable_metric_id=seats)["prorated"] == [code]
-    once = priced.metric("once", aggregation_type="sum_agg", field_name="n")
-    assert priced.refuses(**given, billable_metric_id=once)["prorated"] == [
-        "invalid_billable_metric_or_charge_model"
-    ]
+    metric = priced.metric("m", **AGGREGATIONS[aggregation])
+    given = {"charge_model": model, "billable_metric_id": metric}
+    refusal: dict[str, list[str]] = {}
+    if "percentage" in model and aggregation == "latest":
+        refusal = NO_SHARE
+    elif model == "custom" or (model == "dynamic" and aggregation != "sum"):
+        refusal = INCOMPATIBLE
+    if refusal:
+        assert priced.refuses(**given) == refusal
+    else:
+        priced.put(given)
+        assert priced.charges[0].charge_model == model
+
+
+NOT_PRORATED = ["invalid_billable_metric_or_charge_model"]
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "unique", "weighted"])
+@pytest.mark.parametrize("model", ["standard", "graduated", "volume", "package", "percentage"])
+def test_which_charges_are_prorated(model: str, aggregation: str) -> None:
+    """The table of charges §3.3, in arrears."""
+    priced = Priced()
+    seats = priced.metric("seats", **AGGREGATIONS[aggregation], recurring=True)
+    once = priced.metric("once", **AGGREGATIONS[aggregation])
+    given = {"charge_model": model, "prorated": True}
+    assert priced.refuses(**given, billable_metric_id=once)["prorated"] == NOT_PRORATED
+    if model in ("package", "percentage") or aggregation == "weighted":
+        assert priced.refuses(**given, billable_metric_id=seats)["prorated"] == NOT_PRORATED
+        return
+    priced.put({**given, "billable_metric_id": seats})
+    [charge] = priced.charges
+    assert charge.prorated
+    # What stays has to fit the new terms.
+    assert priced.refuses_put(item(charge, billable_metric_id=once))["prorated"] == NOT_PRORATED
+    assert priced.refuses_put(item(charge, charge_model="package"))["prorated"] == NOT_PRORATED
+    priced.put(item(charge, billable_metric_id=once, prorated=False))
+    assert not priced.charges[0].prorated

@@ -13,7 +13,7 @@ from lago_engine.domain.commands import (
     UpdateBillableMetric,
 )
 from lago_engine.domain.events import BillableMetricDeleted, PlanUpdated
-from lago_engine.errors import NotFound
+from lago_engine.errors import Forbidden, NotFound
 
 STORAGE: dict[str, Any] = {
     "name": "Storage",
@@ -68,6 +68,14 @@ def test_a_metric_is_created_with_everything_given() -> None:
         ({"aggregation_type": "unique_count_agg", "recurring": "true"}, True),
         ({"aggregation_type": "sum_agg", "recurring": True}, True),
         ({"aggregation_type": "weighted_sum_agg", "weighted_interval": "seconds"}, False),
+        (
+            {
+                "aggregation_type": "weighted_sum_agg",
+                "weighted_interval": "seconds",
+                "recurring": True,
+            },
+            True,
+        ),
     ],
 )
 def test_every_aggregation_is_stored(fields: dict[str, Any], recurring: bool) -> None:
@@ -99,7 +107,6 @@ def test_counting_events_takes_no_field() -> None:
         ({"code": "taken"}, {"code": ["value_already_exist"]}),
         ({"aggregation_type": "median_agg"}, {"aggregation_type": ["value_is_invalid"]}),
         ({"aggregation_type": None}, {"aggregation_type": ["value_is_invalid"]}),
-        ({"aggregation_type": "custom_agg"}, {"aggregation_type": ["not_supported_yet"]}),
         ({"aggregation_type": "weighted_sum_agg"}, {"weighted_interval": ["value_is_invalid"]}),
         (
             {"aggregation_type": "max_agg", "field_name": ""},
@@ -112,14 +119,6 @@ def test_counting_events_takes_no_field() -> None:
                 {"recurring": ["not_compatible_with_aggregation_type"]},
             )
             for aggregation in ("count_agg", "max_agg", "latest_agg")
-        ),
-        (
-            {
-                "recurring": True,
-                "aggregation_type": "weighted_sum_agg",
-                "weighted_interval": "seconds",
-            },
-            {"recurring": ["not_supported_yet"]},
         ),
         ({"recurring": "often"}, {"recurring": ["value_is_invalid"]}),
         ({"weighted_interval": "hours"}, {"weighted_interval": ["value_is_invalid"]}),
@@ -151,6 +150,19 @@ def test_a_wrong_metric_is_refused(fields: dict[str, Any], details: dict[str, li
     catalog = Catalog()
     catalog.do(CreateBillableMetric, input={**CALLS, "code": "taken"})
     assert catalog.refuses(CreateBillableMetric, input={**STORAGE, **fields}) == details
+
+
+def test_a_custom_aggregation_is_a_feature_nobody_has() -> None:
+    catalog = Catalog()
+    catalog.do(CreateBillableMetric, input=STORAGE)
+    custom = {"aggregation_type": "custom_agg"}
+    for kind, members in [
+        (CreateBillableMetric, {"input": {**CALLS, **custom}}),
+        (UpdateBillableMetric, {"code": "storage", "input": custom}),
+    ]:
+        with pytest.raises(Forbidden) as refused:
+            catalog.do(kind, **members)
+        assert refused.value.code == "feature_unavailable"
 
 
 def test_an_empty_metric_names_everything_mandatory() -> None:
@@ -186,7 +198,6 @@ def test_an_update_is_checked_against_the_whole_metric() -> None:
         ({"field_name": None}, {"field_name": ["value_is_mandatory"]}),
         ({"code": "calls"}, {"code": ["value_already_exist"]}),
         ({"name": None}, {"name": ["value_is_mandatory"]}),
-        ({"aggregation_type": "custom_agg"}, {"aggregation_type": ["not_supported_yet"]}),
         ({"aggregation_type": "weighted_sum_agg"}, {"weighted_interval": ["value_is_invalid"]}),
     ]:
         assert catalog.refuses(UpdateBillableMetric, code="storage", input=fields) == details

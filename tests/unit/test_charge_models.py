@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lago_engine.domain.rating.charge_models.model import Rated, Usage
+from lago_engine.domain.rating.charge_models.model import Rated, Run, Usage
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
 
 
@@ -19,14 +19,14 @@ def rate(
     *,
     events: int = 1,
     aggregation: str = "sum_agg",
-    values: Sequence[str] | None = None,
+    values: Sequence[str] = (),
 ) -> Rated:
     assert CHARGE_MODELS[model].problems(properties) == []
     usage = Usage(
         units=Decimal(units),
         events_count=events,
         aggregation_type=aggregation,
-        values=None if values is None else [Decimal(value) for value in values],
+        values=[Run(Decimal(value), 1) for value in values],
     )
     return CHARGE_MODELS[model].rate(usage, properties)
 

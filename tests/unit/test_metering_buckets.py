@@ -10,7 +10,6 @@ import pytest
 
 from lago_engine.metering import (
     BucketUsage,
-    CarriedLevel,
     ExpressionResult,
     Meter,
     MeteredCharge,
@@ -101,7 +100,7 @@ def test_filters_come_in_order_and_groups_by_text_with_null_last() -> None:
     ]
 
 
-def test_a_recurring_weighted_sum_starts_from_the_level_it_is_given() -> None:
+def test_a_recurring_weighted_sum_starts_from_everything_before() -> None:
     charge = MeteredCharge(
         charge_id=CHARGE,
         metric_code="storage",
@@ -115,14 +114,9 @@ def test_a_recurring_weighted_sum_starts_from_the_level_it_is_given() -> None:
     use(meter, {"gb": 10, "region": "eu"}, day=15)
     with pytest.raises(ValueError, match="period"):
         meter.read_window(WINDOW)
-    eu = BucketUsage(CHARGE, None, ("eu",), Decimal(8), 1, Decimal(13))
-    assert meter.read_window(WINDOW, PERIOD) == [eu]
-    levels = [
-        CarriedLevel(charge_id=CHARGE, group=("eu",), level=Decimal(1)),
-        CarriedLevel(charge_id=CHARGE, group=(None,), level=Decimal("2.5")),
-    ]
-    assert meter.read_window(WINDOW, PERIOD, levels) == [
-        BucketUsage(CHARGE, None, ("eu",), Decimal(6), 1, Decimal(11)),
+    use(meter, {"gb": "2.5"}, day=-10)
+    assert meter.read_window(WINDOW, PERIOD) == [
+        BucketUsage(CHARGE, None, ("eu",), Decimal(8), 1, Decimal(13)),
         BucketUsage(CHARGE, None, (None,), Decimal("2.5"), 0, Decimal("2.5")),
     ]
 

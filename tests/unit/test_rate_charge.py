@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from lago_engine.domain.catalog.entities import BillableMetric, Charge
+from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.rating.charge_fees import RatedCharge, rate_charge
 
 ID = UUID("0196f3a0-0000-8000-8000-0000abcd7f21")
@@ -31,7 +32,7 @@ def rate(
     counted = BillableMetric(
         id=ID, code="c", name="c", aggregation_type="sum_agg", created_at=NOW, **metric
     )
-    return rate_charge(charge, counted, units=Decimal(units), events_count=3, currency=currency)
+    return rate_charge(charge, counted, BucketUsage(Decimal(units), 3), currency)
 
 
 def test_one_amount_in_all_its_forms() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lago_engine.domain.rating.charge_models.model import Rated, Usage
-from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS, UNBUILT_CHARGE_MODELS
+from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
 from lago_engine.domain.rating.charge_models.standard import STANDARD, rate_standard
 
 numbers = st.decimals(
@@ -67,12 +67,13 @@ def test_anything_else_is_no_amount(amount: object) -> None:
 @pytest.mark.parametrize("name", CHARGE_MODELS)
 def test_defaults_are_valid_hold_only_stored_keys_and_cost_nothing(name: str) -> None:
     model = CHARGE_MODELS[name]
-    usage = Usage(units=Decimal("12.5"), events_count=3, aggregation_type="sum_agg")
+    usage = Usage(
+        units=Decimal("12.5"),
+        events_count=3,
+        aggregation_type="sum_agg",
+        events_amount=Decimal(0),
+    )
     assert model.problems(model.defaults) == []
     assert set(model.defaults) <= set(model.keys)
     assert not model.needs_values(model.defaults, "sum_agg")
     assert model.rate(usage, model.defaults).amount == 0
-
-
-def test_a_model_is_built_or_refused() -> None:
-    assert not CHARGE_MODELS.keys() & UNBUILT_CHARGE_MODELS.keys()

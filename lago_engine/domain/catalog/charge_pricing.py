@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lago_engine.domain.catalog.entities import BillableMetric
 from lago_engine.domain.rating.charge_models.model import ChargeModel
-from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS, UNBUILT_CHARGE_MODELS
+from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
 from lago_engine.domain.validation import INVALID, MANDATORY, NOT_SUPPORTED_YET, Checker
 
 INCOMPATIBLE: Final = "invalid_aggregation_type_or_charge_model"
@@ -17,18 +17,19 @@ _IN_ADVANCE_AGGREGATIONS: Final = frozenset(
 _PRORATED: Final = frozenset({"standard", "graduated", "volume"})
 _PRORATED_IN_ADVANCE: Final = frozenset({"standard"})
 _PRESENTATION_KEYS_MAX: Final = 2
+_CUSTOM_MODEL: Final = "custom"
+# Other aggregations have no value of a single event.
+_VALUED_AGGREGATIONS: Final = frozenset({"sum_agg", "max_agg"})
 
 
 def read_charge_model(checker: Checker, metric: BillableMetric | None) -> Any:
-    """The name of a built charge model that may price the metric at all."""
+    """The name of a charge model that may price the metric at all."""
     name = checker.scalar("charge_model")
-    only = UNBUILT_CHARGE_MODELS.get(name)
-    if metric is not None and only is not None and metric.aggregation_type != only:
+    if name == _CUSTOM_MODEL:
+        # It prices custom metrics only, and there are none.
         checker.fail("charge_model", INCOMPATIBLE)
         return None
-    model = checker.choice(
-        "charge_model", CHARGE_MODELS, missing=MANDATORY, later=UNBUILT_CHARGE_MODELS
-    )
+    model = checker.choice("charge_model", CHARGE_MODELS, missing=MANDATORY)
     if not name:
         checker.fail("charge_model", INVALID)
     return model
@@ -45,12 +46,13 @@ def read_properties(
     if not given:
         given = model.defaults
     is_sound = check_properties(checker, model, metric, given)
-    _check_presentation_keys(checker, given)
-    group_keys = _group_keys(checker, given)
+    keys = {
+        "pricing_group_keys": _group_keys(checker, given),
+        "presentation_group_keys": _presentation_keys(checker, given),
+    }
     if given is model.defaults or not is_sound:
         return dict(model.defaults)
-    grouped = {"pricing_group_keys": group_keys} if group_keys else {}
-    return {**model.stored(given), **grouped}
+    return {**model.stored(given), **{name: value for name, value in keys.items() if value}}
 
 
 def check_properties(
@@ -66,25 +68,39 @@ def check_properties(
     for code in problems:
         checker.fail("properties", code)
     if metric is not None and not problems:
-        # Metering keeps totals, not the value of each event.
-        for key in model.needs_values(properties, metric.aggregation_type):
-            checker.fail(key, NOT_SUPPORTED_YET)
+        _check_metric(checker, model, metric, properties)
     return not problems
+
+
+def _check_metric(
+    checker: Checker, model: ChargeModel, metric: BillableMetric, properties: Mapping[str, Any]
+) -> None:
+    aggregation = metric.aggregation_type
+    if model.only_aggregation not in (None, aggregation):
+        checker.fail("charge_model", INCOMPATIBLE)
+    if aggregation not in _VALUED_AGGREGATIONS:
+        for key in model.needs_values(properties, aggregation):
+            checker.fail(key, NOT_SUPPORTED_YET)
 
 
 def check_payment_terms(
     checker: Checker, model_name: str | None, metric: BillableMetric | None
 ) -> None:
-    """`pay_in_advance` and `prorated`: neither is built, and some can never be (charges §3.2, §3.3)."""
+    """`pay_in_advance` is not built, and with some metrics can never be; nor can `prorated` (charges §3.2, §3.3)."""
     if checker.boolean("pay_in_advance"):
         fits = metric is None or metric.aggregation_type in _IN_ADVANCE_AGGREGATIONS
         code = NOT_SUPPORTED_YET if fits and model_name != "volume" else INCOMPATIBLE
         checker.fail("pay_in_advance", code)
     if checker.boolean("prorated"):
-        models = _PRORATED_IN_ADVANCE if checker.boolean("pay_in_advance") else _PRORATED
-        fits = model_name in models and metric is not None and metric.recurring
-        refused = NOT_SUPPORTED_YET if fits else "invalid_billable_metric_or_charge_model"
-        checker.fail("prorated", refused)
+        check_prorated(checker, model_name, metric)
+
+
+def check_prorated(checker: Checker, model_name: str | None, metric: BillableMetric | None) -> None:
+    """A prorated charge has a metric whose units are carried over and not averaged, and a model that can."""
+    models = _PRORATED_IN_ADVANCE if checker.boolean("pay_in_advance") else _PRORATED
+    fits = metric is not None and metric.recurring and metric.aggregation_type != "weighted_sum_agg"
+    if not fits or model_name not in models:
+        checker.fail("prorated", "invalid_billable_metric_or_charge_model")
 
 
 def _group_keys(checker: Checker, properties: Mapping[str, Any]) -> list[str]:
@@ -97,13 +113,12 @@ def _group_keys(checker: Checker, properties: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _check_presentation_keys(checker: Checker, properties: Mapping[str, Any]) -> None:
+def _presentation_keys(checker: Checker, properties: Mapping[str, Any]) -> list[Any]:
+    """What units are broken down by, as it is given."""
     items = _array(checker, properties.get("presentation_group_keys"))
-    problems = _presentation_problems(items)
-    for code in problems:
+    for code in _presentation_problems(items):
         checker.fail("properties", code)
-    if items and not problems:
-        checker.fail("presentation_group_keys", NOT_SUPPORTED_YET)
+    return list(items)
 
 
 def _array(checker: Checker, value: Any) -> Sequence[Any]:

@@ -12,6 +12,7 @@ from lago_engine.domain.catalog.charge_filters import filter_items, replace_filt
 from lago_engine.domain.catalog.charge_pricing import (
     check_payment_terms,
     check_properties,
+    check_prorated,
     read_charge_model,
     read_properties,
 )
@@ -103,6 +104,7 @@ def new_charge(
     properties = read_properties(checker, model, metric)
     invoice_display_name = checker.text("invoice_display_name")
     min_amount_cents = _check_terms(checker, model, metric)
+    prorated = bool(checker.boolean("prorated"))
     _refuse_unbuilt_parts(checker)
     checker.raise_failures()
     assert metric is not None, "a charge without a metric was refused"
@@ -118,6 +120,7 @@ def new_charge(
         created_at=now,
         invoice_display_name=invoice_display_name,
         min_amount_cents=min_amount_cents,
+        prorated=prorated,
         tax_ids=find_tax_ids(state, checker.array("tax_codes") or []),
         filters=replace_filters((), filters, model=model, metric=metric, new_ids=new_ids, now=now),
     )
@@ -182,6 +185,10 @@ def _changed_terms(
     min_amount_cents = _check_terms(checker, model, metric)
     if "min_amount_cents" in checker.values:
         changes["min_amount_cents"] = min_amount_cents
+    if "prorated" in checker.values:
+        changes["prorated"] = bool(checker.boolean("prorated"))
+    elif charge.prorated:
+        check_prorated(checker, model, metric)
     return changes
 
 

@@ -37,16 +37,14 @@ from lago_engine.domain.validation import (
     ALREADY_EXISTS,
     INVALID,
     MANDATORY,
-    NOT_SUPPORTED_YET,
     Checker,
     Reader,
 )
-from lago_engine.errors import NotFound
+from lago_engine.errors import Forbidden, NotFound
 
-_UNBUILT_AGGREGATIONS: Final = frozenset({"custom_agg"})
+_CUSTOM_AGGREGATION: Final = "custom_agg"
 # Aggregations without carried-over units: asking for them can never be right.
 _NEVER_RECURRING: Final = frozenset({"count_agg", "max_agg", "latest_agg"})
-_UNBUILT_RECURRING: Final = frozenset({"weighted_sum_agg", "custom_agg"})
 
 _DESCRIPTIVE: Final[Mapping[str, Reader]] = {
     "name": Checker.mandatory_text,
@@ -58,7 +56,6 @@ _MEASURING: Final[Mapping[str, Reader]] = {
         Checker.choice,
         allowed=get_args(AggregationType),
         missing=INVALID,
-        later=_UNBUILT_AGGREGATIONS,
     ),
     "field_name": Checker.text,
     "expression": Checker.text,
@@ -153,20 +150,14 @@ def _check_measuring(
     if fields["code"] != previous_code and fields["code"] in state.metrics:
         checker.fail("code", ALREADY_EXISTS)
     aggregation = checker.scalar("aggregation_type") or fields["aggregation_type"]
-    counts_events = aggregation in {"count_agg", "custom_agg"}
-    if not counts_events and not (fields["field_name"] or "").strip():
+    if aggregation == _CUSTOM_AGGREGATION:
+        raise Forbidden("feature_unavailable")
+    if aggregation != "count_agg" and not (fields["field_name"] or "").strip():
         checker.fail("field_name", MANDATORY)
-    if fields["recurring"]:
-        _check_recurring(checker, aggregation)
+    if fields["recurring"] and aggregation in _NEVER_RECURRING:
+        checker.fail("recurring", "not_compatible_with_aggregation_type")
     if aggregation == "weighted_sum_agg" and fields["weighted_interval"] is None:
         checker.fail("weighted_interval", INVALID)
-
-
-def _check_recurring(checker: Checker, aggregation: str | None) -> None:
-    if aggregation in _NEVER_RECURRING:
-        checker.fail("recurring", "not_compatible_with_aggregation_type")
-    elif aggregation in _UNBUILT_RECURRING:
-        checker.fail("recurring", NOT_SUPPORTED_YET)
 
 
 def _metric(fields: Mapping[str, Any], **identity: Any) -> BillableMetric:

@@ -21,7 +21,13 @@ AggregationType = Literal[
 WeightedInterval = Literal["seconds"]
 ALL_VALUES: Final = ("__ALL_FILTER_VALUES__",)
 ChargeModelName = Literal[
-    "standard", "graduated", "graduated_percentage", "package", "percentage", "volume"
+    "standard",
+    "graduated",
+    "graduated_percentage",
+    "package",
+    "percentage",
+    "volume",
+    "dynamic",
 ]
 FixedChargeModelName = Literal["standard", "graduated", "volume"]
 DocumentNumbering = Literal["per_customer", "per_organization"]
@@ -188,7 +194,8 @@ class ChargeFilter(Entity, frozen=True):
 class Charge(Entity, frozen=True):
     """A metric with a charge model on a plan (charges.md §2).
 
-    min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum.
+    min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. prorated: units of a
+    recurring metric are paid by the day.
     """
 
     id: UUID
@@ -200,6 +207,7 @@ class Charge(Entity, frozen=True):
     created_at: datetime
     invoice_display_name: str | None = None
     min_amount_cents: int = 0
+    prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
     filters: tuple[ChargeFilter, ...] = ()
 

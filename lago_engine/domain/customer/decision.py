@@ -15,30 +15,44 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.rating.charge_models.model import Changes, Group, Run
 
 
 class BucketUsage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Aggregated usage of one bucket of a charge in one window, before the metric's rounding.
 
     filter_id: the charge filter, None for the default bucket. group: a value per pricing group key. aggregated:
-    total of a weighted sum where it is not its units (metrics.md §6.6).
+    total of a weighted sum where it is not its units (metrics.md §6.6). The rest is there where the charge needs it:
+    values: of the events in order of time. changes: of a prorated charge. events_amount_cents: Σ of the amounts that
+    events carry, minor units. breakdown: units by the values of the presentation keys.
     """
 
     units: Decimal
     events_count: int
     filter_id: UUID | None = None
-    group: tuple[str | None, ...] = ()
+    group: Group = ()
     aggregated: Decimal | None = None
+    values: tuple[Run, ...] = ()
+    changes: Changes | None = None
+    events_amount_cents: Decimal | None = None
+    breakdown: tuple[tuple[Group, Decimal], ...] = ()
 
 
 class UsageReader(Protocol):
     """Reads a usage window that is complete; both ends inclusive, as on invoices.
 
-    days: those of the whole period that the window is part of. The answer has the buckets of each charge.
+    days: those of the whole period that the window is part of. timezone: by whose days prorated charges are
+    paid; None for a plan without any. The answer has the buckets of each charge.
     """
 
     def __call__(
-        self, subscription_id: UUID, start: datetime, end: datetime, *, days: int
+        self,
+        subscription_id: UUID,
+        start: datetime,
+        end: datetime,
+        *,
+        days: int,
+        timezone: str | None,
     ) -> Mapping[UUID, Sequence[BucketUsage]]: ...
 
 

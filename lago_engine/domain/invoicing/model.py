@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.invoicing.kinds import InvoiceType
+from lago_engine.domain.rating.presentation import PresentedUnits
 
 InvoiceStatus = Literal["draft", "finalized", "voided", "closed"]
 PaymentStatus = Literal["pending", "succeeded", "failed"]
@@ -52,7 +53,8 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
 
     true_up_parent_fee_id: set on the fee that raises a charge to its minimum, to the fee that it stands
     beside; true_up_fee_id is the way back (charges.md §12). charge_filter, grouped_by: the bucket of its charge,
-    where there are several. total_aggregated_units: of a weighted sum where it is not the units. These three,
+    where there are several. total_aggregated_units: of a weighted sum where it is not the units.
+    presentation_breakdowns: its units by the charge's presentation keys. These four,
     precise_credit_notes_amount_cents and description are only written when they are set. Fees of add-ons on one-off
     invoices have no subscription.
     """
@@ -88,6 +90,7 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     charge_filter: FeeFilter | UnsetType = UNSET
     grouped_by: Mapping[str, str | None] | UnsetType = UNSET
     total_aggregated_units: Decimal | UnsetType = UNSET
+    presentation_breakdowns: tuple[PresentedUnits, ...] | UnsetType = UNSET
     precise_credit_notes_amount_cents: Decimal | UnsetType = UNSET
     description: str | UnsetType = UNSET
 

@@ -13,8 +13,8 @@ from lago_engine.domain import ids
 from lago_engine.domain.decimals import CONTEXT, quantize_to
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.money import PRECISE_PLACES, minor_units
-from lago_engine.domain.periods import PeriodSubject, charges_days, ended
-from lago_engine.domain.proration import Prorated, days_between, prorate
+from lago_engine.domain.periods import PeriodSubject, charges_days
+from lago_engine.domain.proration import Prorated, paid_days, prorate
 
 
 def charge_floor(
@@ -25,12 +25,8 @@ def charge_floor(
 ) -> Prorated:
     """The minimum for the days of the usage window out of its whole period, in the link's time zone."""
     subject = replace(subject, timezone=link.timezone)
-    start, end = window
-    days = days_between(start, end, subject.tz)
-    if ended(subject, link.timestamp) and subject.successor == "upgrade":
-        # The day of the change is paid to the new plan.
-        days = max(days - 1, 0)
-    return prorate(min_amount_cents, days, charges_days(subject, end))
+    days = paid_days(subject, window, link.timestamp)
+    return prorate(min_amount_cents, days, charges_days(subject, window[1]))
 
 
 def with_true_up(fees: Sequence[Fee], floor: Prorated, currency: str) -> Iterator[Fee]:
@@ -74,5 +70,6 @@ def _true_up(parent: Fee, fees: Sequence[Fee], floor: Prorated, currency: str) -
         precise_unit_amount=quantize_to(unit_amount, PRECISE_PLACES),
         events_count=0,
         total_aggregated_units=UNSET,
+        presentation_breakdowns=UNSET,
         true_up_parent_fee_id=parent.id,
     )

@@ -15,8 +15,9 @@ from lago_engine.domain.customer.decision import BucketUsage, UsageReader
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.invoicing.model import Fee, FeeFilter, InvoiceLink
 from lago_engine.domain.invoicing.true_up import charge_floor, with_true_up
-from lago_engine.domain.periods import PeriodSubject, charges_days
+from lago_engine.domain.periods import PeriodSubject
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+from lago_engine.domain.rating.window_usage import days_of, usage_in
 
 BilledUsage = Mapping[UUID, Sequence[BucketUsage]]
 
@@ -30,8 +31,8 @@ def billed_usage(
         return None
     if start is None or end is None or start >= end:
         return None
-    days = charges_days(replace(subject, timezone=link.timezone), end)
-    return usage(link.subscription_id, start, end, days=days)
+    subject = replace(subject, timezone=link.timezone)
+    return usage_in(usage, plan, subject, link.subscription_id, (start, end))
 
 
 def usage_fees(
@@ -47,11 +48,12 @@ def usage_fees(
     start, end = link.charges_from_datetime, link.charges_to_datetime
     assert start is not None
     assert end is not None
+    days = days_of(replace(subject, timezone=link.timezone), (start, end), link.timestamp)
     for charge in plan.charges:
         metric = metrics[charge.billable_metric_id]
         fees = [
             _fee(invoice_id, subscription, charge, metric, bucket, (start, end))
-            for bucket in rate_buckets(charge, metric, used[charge.id], plan.amount_currency)
+            for bucket in rate_buckets(charge, metric, used[charge.id], plan.amount_currency, days)
         ]
         floor = charge_floor(charge.min_amount_cents, subject, link, (start, end))
         for kept in with_true_up(fees, floor, plan.amount_currency):
@@ -97,6 +99,7 @@ def _fee(
         ),
         grouped_by=bucket.grouped_by or UNSET,
         total_aggregated_units=UNSET if aggregated == rated.units else aggregated,
+        presentation_breakdowns=bucket.presented or UNSET,
     )
 
 

@@ -10,25 +10,34 @@ import msgspec
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, ChargeFilter
 from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.rating.charge_fees import RatedCharge, rate_charge
+from lago_engine.domain.rating.presentation import PresentedUnits, present, presentation_keys
+from lago_engine.domain.rating.prorating import PaidDays
 
 
 class RatedBucket(msgspec.Struct, frozen=True, kw_only=True):
     """One bucket with its price.
 
     filter: None is the default bucket. grouped_by: value by pricing group key, None where events have none.
-    total_aggregated_units: other than the units for weighted sums only (metrics.md §6.6).
+    total_aggregated_units: other than the units for weighted sums only (metrics.md §6.6). presented: its units by the
+    presentation keys of the charge.
     """
 
     filter: ChargeFilter | None
     grouped_by: Mapping[str, str | None]
     rated: RatedCharge
     total_aggregated_units: Decimal
+    presented: tuple[PresentedUnits, ...]
 
 
 def rate_buckets(
-    charge: Charge, metric: BillableMetric, usage: Iterable[BucketUsage], currency: str
+    charge: Charge,
+    metric: BillableMetric,
+    usage: Iterable[BucketUsage],
+    currency: str,
+    days: PaidDays,
 ) -> Iterator[RatedBucket]:
     """Price every bucket with its own properties: the default one first, then filters in their order."""
+    shown = presentation_keys(charge.properties)
     position = {filter_.id: number for number, filter_ in enumerate(charge.filters)}
 
     def place(bucket: BucketUsage) -> int:
@@ -40,9 +49,9 @@ def rate_buckets(
         rated = rate_charge(
             msgspec.structs.replace(charge, properties=properties),
             metric,
-            units=bucket.units,
-            events_count=bucket.events_count,
-            currency=currency,
+            bucket,
+            currency,
+            days,
         )
         weighted = metric.aggregation_type == "weighted_sum_agg"
         keys = properties.get("pricing_group_keys", ())
@@ -51,6 +60,7 @@ def rate_buckets(
             grouped_by=dict(zip(keys, bucket.group, strict=True)),
             rated=rated,
             total_aggregated_units=_aggregated(bucket) if weighted else rated.units,
+            presented=present(shown, keys, bucket.breakdown),
         )
 
 

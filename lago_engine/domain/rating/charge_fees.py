@@ -1,4 +1,4 @@
-"""From aggregated usage of a charge to its amount: unit rounding, charge model, money (charges.md §5, §6)."""
+"""From aggregated usage of a charge to its amount: proration, unit rounding, charge model, money (charges.md §5, §6)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ from typing import Any, Final
 import msgspec
 
 from lago_engine.domain.catalog.entities import BillableMetric, Charge
+from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.decimals import quantize_to
-from lago_engine.domain.money import PRECISE_PLACES, precise_minor, to_minor, truncated_minor
-from lago_engine.domain.rating.charge_models.model import Rated, Usage
+from lago_engine.domain.money import (
+    PRECISE_PLACES,
+    precise_major,
+    precise_minor,
+    to_minor,
+    truncated_minor,
+)
+from lago_engine.domain.rating.charge_models.model import Prorated, Rated, Usage
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
+from lago_engine.domain.rating.prorating import PaidDays, all_steps, prorated_units
 from lago_engine.domain.rating.rounding import round_units
 
 
 class RatedCharge(msgspec.Struct, frozen=True, kw_only=True):
     """The amount of one charge bucket.
 
-    amount_cents: rounded, minor units. precise_amount_cents: 15 decimals, minor units.
+    units: never prorated. amount_cents: rounded, minor units. precise_amount_cents: 15 decimals, minor units.
     unit_amount_cents: truncated (legacy). precise_unit_amount: 15 decimals, major units.
     """
 
@@ -36,19 +44,28 @@ _NOTHING: Final = Rated(amount=Decimal(0), unit_amount=Decimal(0))
 
 
 def rate_charge(
-    charge: Charge, metric: BillableMetric, *, units: Decimal, events_count: int, currency: str
+    charge: Charge,
+    metric: BillableMetric,
+    used: BucketUsage,
+    currency: str,
+    days: PaidDays | None = None,
 ) -> RatedCharge:
-    """Price `units` (as aggregated, before the metric's rounding) of a charge.
+    """Price what a bucket of a charge has used. days: of the window, for usage that is prorated.
 
     Negative units and negative amounts are reset to nothing, with no details.
     """
-    rounded = round_units(units, metric.rounding_function, metric.rounding_precision)
-    priced = _NOTHING if rounded < 0 else _price(charge, metric, rounded, events_count)
-    if rounded < 0 or priced.amount < 0:
-        rounded, priced = Decimal(0), _NOTHING
+    usage = _measured(metric, used, currency, days)
+    units = usage.full_units
+    priced = _NOTHING
+    if usage.units >= 0 and units >= 0:
+        priced = CHARGE_MODELS[charge.charge_model].rate(usage, charge.properties)
+    else:
+        units = Decimal(0)
+    if priced.amount < 0:
+        units, priced = Decimal(0), _NOTHING
     return RatedCharge(
-        units=rounded,
-        events_count=events_count,
+        units=units,
+        events_count=used.events_count,
         amount_cents=to_minor(priced.amount, currency),
         precise_amount_cents=precise_minor(priced.amount, currency),
         unit_amount_cents=truncated_minor(priced.unit_amount, currency),
@@ -57,6 +74,27 @@ def rate_charge(
     )
 
 
-def _price(charge: Charge, metric: BillableMetric, units: Decimal, events_count: int) -> Rated:
-    usage = Usage(units=units, events_count=events_count, aggregation_type=metric.aggregation_type)
-    return CHARGE_MODELS[charge.charge_model].rate(usage, charge.properties)
+def _measured(
+    metric: BillableMetric, used: BucketUsage, currency: str, days: PaidDays | None
+) -> Usage:
+    """What the charge model is given: units as the metric rounds them, prorated before that."""
+    units = _rounded(metric, used.units)
+    prorated = None
+    if used.changes is not None:
+        assert days is not None, "changes are kept for proration"
+        steps = all_steps(used.changes, days)
+        prorated = Prorated(full_units=units, steps=steps, period_days=days.period)
+        units = _rounded(metric, prorated_units(steps, days))
+    amount_cents = used.events_amount_cents
+    return Usage(
+        units=units,
+        events_count=used.events_count,
+        aggregation_type=metric.aggregation_type,
+        values=used.values,
+        events_amount=None if amount_cents is None else precise_major(amount_cents, currency),
+        prorated=prorated,
+    )
+
+
+def _rounded(metric: BillableMetric, units: Decimal) -> Decimal:
+    return round_units(units, metric.rounding_function, metric.rounding_precision)

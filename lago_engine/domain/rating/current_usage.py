@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -13,7 +13,9 @@ from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
 from lago_engine.domain.customer.settings import fee_taxes
 from lago_engine.domain.decimals import precise, round_half_up, to_wire
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+from lago_engine.domain.rating.presentation import breakdown_objects
 from lago_engine.domain.rating.usage_question import AskedUsage, Used
+from lago_engine.domain.rating.window_usage import days_of
 from lago_engine.domain.timezones import local_date
 
 B = TypeVar("B", bound=RatedBucket)
@@ -41,11 +43,12 @@ def current_usage(asked: AskedUsage, used: Used) -> dict[str, Any]:
 def rated_usage(asked: AskedUsage, used: Used) -> Sequence[RatedUsage[RatedBucket]]:
     """The charges of a question, priced."""
     currency = asked.plan.amount_currency
+    days = days_of(asked.subject, (asked.start, asked.end), asked.now)
     return [
         RatedUsage(
             charge=charge,
             metric=metric,
-            buckets=tuple(rate_buckets(charge, metric, used[charge.id], currency)),
+            buckets=tuple(rate_buckets(charge, metric, used[charge.id], currency, days)),
         )
         for charge, metric in asked.charges
     ]
@@ -98,8 +101,14 @@ def charge_usage(plan: Plan, item: RatedUsage[B], sums: Sums[B]) -> dict[str, An
         },
         "filters": _filters(charge, item.buckets, sums),
         "grouped_usage": _groups(charge, item.buckets, sums),
-        "presentation_breakdowns": [],
+        "presentation_breakdowns": _presented(
+            bucket for bucket in item.buckets if bucket.filter is None and not bucket.grouped_by
+        ),
     }
+
+
+def _presented(buckets: Iterable[RatedBucket]) -> list[dict[str, Any]]:
+    return [shown for bucket in buckets for shown in breakdown_objects(bucket.presented)]
 
 
 def sums(buckets: Sequence[RatedBucket]) -> dict[str, Any]:
@@ -129,10 +138,16 @@ def _filters(charge: Charge, buckets: Sequence[B], sums: Sums[B]) -> list[dict[s
                     **sums(members),
                     "invoice_display_name": filter_ and filter_.invoice_display_name,
                     "values": filter_ and filter_.values,
-                    "presentation_breakdowns": [],
+                    "presentation_breakdowns": _presented(_of_one_group(members)),
                 }
             )
     return shown
+
+
+def _of_one_group(buckets: Sequence[B]) -> Sequence[B]:
+    """The buckets, unless they are of several groups, whose breakdowns could not be told apart."""
+    groups = {tuple(bucket.grouped_by.items()) for bucket in buckets}
+    return buckets if len(groups) == 1 else ()
 
 
 def _groups(charge: Charge, buckets: Sequence[B], sums: Sums[B]) -> list[dict[str, Any]]:
@@ -147,7 +162,9 @@ def _groups(charge: Charge, buckets: Sequence[B], sums: Sums[B]) -> list[dict[st
             **sums(members),
             "grouped_by": dict(group),
             "filters": _filters(charge, members, sums),
-            "presentation_breakdowns": [],
+            "presentation_breakdowns": _presented(
+                bucket for bucket in members if bucket.filter is None
+            ),
         }
         for group, members in groups.items()
     ]

@@ -62,6 +62,12 @@ class AskedUsage(msgspec.Struct, frozen=True, kw_only=True):
     days: int
     now: datetime
 
+    @property
+    def timezone(self) -> str | None:
+        """By whose days prorated charges are paid; None when none of them was asked for."""
+        prorated = any(charge.prorated for charge, _ in self.charges)
+        return self.subject.timezone if prorated else None
+
 
 def ask_usage(
     state: CustomerState,
@@ -121,7 +127,7 @@ def _matches(charge: Charge, metric: BillableMetric, wanted: Mapping[str, str]) 
 
 def _check_full(question: UsageQuestion, charges: Sequence[tuple[Charge, BillableMetric]]) -> None:
     restricted = question.charge_filter or question.only
-    if not restricted:
+    if not restricted or any(charge.prorated for charge, _ in charges):
         raise NotAllowed("full_usage_not_allowed")
 
 

@@ -5,7 +5,7 @@ use super::{put_decimal, read_decimal};
 use crate::decimal::Decimal;
 use crate::error::Result;
 use crate::property::Moment;
-use crate::wire::{put_i64, put_u64, Reader};
+use crate::wire::{put_u64, Reader};
 
 #[derive(Clone, Debug, Default)]
 pub struct LatestFold {
@@ -45,8 +45,7 @@ impl LatestFold {
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
         put_u64(out, self.events);
         if let Some(moment) = self.moment {
-            put_i64(out, moment.timestamp_us);
-            put_i64(out, moment.received_at_us);
+            moment.encode(out);
             put_decimal(out, &self.value)?;
         }
         Ok(())
@@ -59,10 +58,7 @@ impl LatestFold {
         }
         Ok(Self {
             events,
-            moment: Some(Moment {
-                timestamp_us: reader.i64()?,
-                received_at_us: reader.i64()?,
-            }),
+            moment: Some(Moment::decode(reader)?),
             value: read_decimal(reader)?,
         })
     }

@@ -150,7 +150,7 @@ impl Aggregate {
     }
 
     /// Units; a weighted sum needs to know of what time it is the average.
-    pub fn units(&self, weighing: Option<&Weighing<'_>>) -> Result<Decimal> {
+    pub fn units(&self, weighing: Option<&Weighing>) -> Result<Decimal> {
         Ok(match self {
             Self::Count(fold) => fold.units(),
             Self::Sum(fold) => fold.units(),
@@ -162,16 +162,10 @@ impl Aggregate {
     }
 
     /// Units that are not averaged; None where they are the same.
-    pub fn total_aggregated_units(
-        &self,
-        weighing: Option<&Weighing<'_>>,
-    ) -> Result<Option<Decimal>> {
+    pub fn total_aggregated_units(&self) -> Option<Decimal> {
         match self {
-            Self::WeightedSum(fold) => {
-                let weighing = weighing.ok_or_else(unweighed)?;
-                Ok(Some(fold.total_aggregated_units(weighing)))
-            }
-            _ => Ok(None),
+            Self::WeightedSum(fold) => Some(fold.total_aggregated_units()),
+            _ => None,
         }
     }
 
@@ -245,11 +239,11 @@ fn unweighed() -> CoreError {
     CoreError::Argument("a weighted sum is read with the end and the days of its period".into())
 }
 
-fn put_decimal(out: &mut Vec<u8>, value: &Decimal) -> Result<()> {
+pub fn put_decimal(out: &mut Vec<u8>, value: &Decimal) -> Result<()> {
     put_bytes(out, value.to_string().as_bytes())
 }
 
-fn read_decimal(reader: &mut Reader<'_>) -> Result<Decimal> {
+pub fn read_decimal(reader: &mut Reader<'_>) -> Result<Decimal> {
     match Decimal::parse_own(reader.bytes()?) {
         Some(value) => Ok(value),
         None => corrupt("a stored total is no number"),

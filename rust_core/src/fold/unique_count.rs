@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::decimal::Decimal;
 use crate::error::Result;
 use crate::property::Moment;
-use crate::wire::{put_bytes, put_count, put_i64, Reader};
+use crate::wire::{put_bytes, put_count, Reader};
 
 /// About what a map needs for an entry beside its key.
 const ENTRY_BYTES: usize = size_of::<(Box<[u8]>, State)>() + 8;
@@ -67,8 +67,7 @@ impl UniqueCountFold {
         put_count(out, self.values.len())?;
         for (value, state) in &self.values {
             put_bytes(out, value)?;
-            put_i64(out, state.moment.timestamp_us);
-            put_i64(out, state.moment.received_at_us);
+            state.moment.encode(out);
             out.push(u8::from(state.present));
         }
         Ok(())
@@ -78,10 +77,7 @@ impl UniqueCountFold {
         let mut fold = Self::default();
         for _ in 0..reader.count()? {
             let value = reader.bytes()?;
-            let moment = Moment {
-                timestamp_us: reader.i64()?,
-                received_at_us: reader.i64()?,
-            };
+            let moment = Moment::decode(reader)?;
             fold.fold(value, moment, reader.u8()? == 1);
         }
         Ok(fold)

@@ -15,19 +15,17 @@ const SCALE: u32 = 20;
 
 /// The period a level is averaged over.
 #[derive(Clone, Copy)]
-pub struct Weighing<'a> {
+pub struct Weighing {
     pub from_us: i64,
     /// Its last instant; rounded up to the next whole second it is T.
     pub until_us: i64,
     /// Days of the full period, also when only a part of it is used.
     pub days: u32,
-    /// The level at its beginning. None: for a recurring metric the sum of everything before, else 0.
-    pub level: Option<&'a Decimal>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct WeightedSumFold {
-    /// Σ value before the window.
+    /// Σ value before the window: the level at its beginning; 0 unless the metric is recurring (metrics.md §12).
     carried: Decimal,
     /// Σ value in the window.
     variation: Decimal,
@@ -64,24 +62,20 @@ impl WeightedSumFold {
         }
     }
 
-    fn initial(&self, weighing: &Weighing<'_>) -> Decimal {
-        weighing.level.unwrap_or(&self.carried).clone()
-    }
-
-    pub fn units(&self, weighing: &Weighing<'_>) -> Decimal {
+    pub fn units(&self, weighing: &Weighing) -> Decimal {
         let end = i128::from(weighing.until_us.div_euclid(US_PER_S)) * i128::from(US_PER_S);
         let cut = weighing.until_us.rem_euclid(US_PER_S) > 0;
         let end = end + i128::from(cut) * i128::from(US_PER_S);
         let whole = Decimal::from_integer(end - i128::from(weighing.from_us));
-        let mut area = self.initial(weighing).times(&whole);
+        let mut area = self.carried.times(&whole);
         area.add_assign(&self.variation.times(&Decimal::from_integer(end)));
         area.add_assign(&self.moment.negated());
         let period = Decimal::from_integer(i128::from(weighing.days) * US_PER_DAY);
         area.divided(&period, SCALE, Rounding::Ceiling)
     }
 
-    pub fn total_aggregated_units(&self, weighing: &Weighing<'_>) -> Decimal {
-        let mut total = self.initial(weighing);
+    pub fn total_aggregated_units(&self) -> Decimal {
+        let mut total = self.carried.clone();
         total.add_assign(&self.variation);
         total
     }
@@ -120,15 +114,14 @@ mod tests {
 
     fn average(events: &[(i64, &str)], level: &str, until_us: i64) -> String {
         let mut fold = WeightedSumFold::default();
+        fold.fold(&Decimal::parse(level.as_bytes()).unwrap(), JUNE - 1, true);
         for (at, value) in events {
             fold.fold(&Decimal::parse(value.as_bytes()).unwrap(), *at, false);
         }
-        let level = Decimal::parse(level.as_bytes()).unwrap();
         let weighing = Weighing {
             from_us: JUNE,
             until_us,
             days: 30,
-            level: Some(&level),
         };
         fold.units(&weighing).to_string()
     }

@@ -5,7 +5,7 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::advance::{self, PendingRow};
-use super::charges::{self, ChargeArgument, LevelArgument, UsageRow};
+use super::charges::{self, ChargeArgument, KeepArgument, UsageRow};
 use super::log_fold::{PyLogFold, PyRefold};
 use super::repetitions::{difference, DifferenceRow, PyComparison};
 use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
@@ -15,9 +15,10 @@ use crate::charge::Charge;
 use crate::commit::{Fact, Sealed};
 use crate::core::{Answer, Core};
 use crate::error::Result;
+use crate::keep::Days;
 use crate::log_fold::LogFold;
 use crate::org_index::ALWAYS;
-use crate::reading::{Level, Period};
+use crate::reading::Period;
 use crate::registry::SubscriptionSpec;
 
 /// Below this, giving up the GIL costs more than the work: another thread may keep it for milliseconds.
@@ -160,16 +161,17 @@ impl PyCore {
         Ok(py.detach(|| self.0.rollback())?)
     }
 
-    #[pyo3(signature = (plan_key, charges, in_advance = Vec::new()))]
+    #[pyo3(signature = (plan_key, charges, in_advance = Vec::new(), kept = Vec::new()))]
     fn put_plan(
         &self,
         plan_key: Id16,
         charges: Vec<ChargeArgument>,
         in_advance: Vec<Id16>,
+        kept: Vec<KeepArgument>,
     ) -> PyResult<()> {
-        let plan: Result<Vec<_>> = charges.iter().map(charges::charge).collect();
         let marked = |charge: &Charge| in_advance.iter().any(|id| id.id() == charge.id);
-        let plan = plan?.into_iter().map(|charge| {
+        let plan = charges.iter().map(|given| {
+            let charge = charges::keeping(charges::charge(given)?, &kept)?;
             if marked(&charge) {
                 charge.paid_in_advance()
             } else {
@@ -296,7 +298,7 @@ impl PyCore {
             .close_window(subscription_id.id(), (from_us, to_us))?)
     }
 
-    #[pyo3(signature = (subscription_id, from_us, to_us, period = None, levels = Vec::new()))]
+    #[pyo3(signature = (subscription_id, from_us, to_us, period = None, day_starts = None))]
     fn read_window<'py>(
         &self,
         py: Python<'py>,
@@ -304,17 +306,18 @@ impl PyCore {
         from_us: i64,
         to_us: i64,
         period: Option<(i64, u32)>,
-        levels: Vec<LevelArgument>,
+        day_starts: Option<Vec<i64>>,
     ) -> PyResult<Option<Vec<UsageRow<'py>>>> {
-        let levels: Result<Vec<Level>> = levels.iter().map(charges::level).collect();
-        let period = period.map(|(until_us, days)| Period { until_us, days });
+        let period = Period {
+            length: period,
+            days: day_starts.as_deref().map(Days),
+        };
         // The lock is gone before Python objects are made: making them may run other Python code.
-        let usage = self.0.lock()?.registry.read_window(
-            subscription_id.id(),
-            (from_us, to_us),
-            period,
-            &levels?,
-        )?;
+        let usage =
+            self.0
+                .lock()?
+                .registry
+                .read_window(subscription_id.id(), (from_us, to_us), period)?;
         let rows = usage.map(|usage| usage.into_iter().map(|usage| charges::row(py, usage)));
         rows.map(Iterator::collect).transpose()
     }

@@ -6,10 +6,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 
-use super::charges::{self, ChargeArgument, UsageRow};
+use super::charges::{self, ChargeArgument, KeepArgument, UsageRow};
 use super::core::PyCore;
 use super::{slices, Id16};
 use crate::error::{argument, CoreError, Result};
+use crate::keep::Days;
 use crate::log_fold::{Conditions, LogFold, Selection};
 use crate::plan::Plan;
 use crate::reading::Period;
@@ -40,8 +41,12 @@ impl PyLogFold {
 #[pymethods]
 #[allow(clippy::needless_pass_by_value)] // Extracted arguments are owned.
 impl PyLogFold {
-    fn plan(&self, charges: Vec<ChargeArgument>) -> PyResult<usize> {
-        let charges: Result<Vec<_>> = charges.iter().map(charges::charge).collect();
+    #[pyo3(signature = (charges, kept = Vec::new()))]
+    fn plan(&self, charges: Vec<ChargeArgument>, kept: Vec<KeepArgument>) -> PyResult<usize> {
+        let charges = charges.iter();
+        let charges: Result<Vec<_>> = charges
+            .map(|given| charges::keeping(charges::charge(given)?, &kept))
+            .collect();
         let mut folding = self.lock()?;
         folding.plans.push(Arc::new(Plan::new(charges?)));
         Ok(folding.plans.len() - 1)
@@ -96,14 +101,18 @@ impl PyLogFold {
         Ok(py.detach(|| self.lock().map(|folding| folding.fold.fed()))?)
     }
 
-    #[pyo3(signature = (selection, period = None))]
+    #[pyo3(signature = (selection, period = None, day_starts = None))]
     fn read<'py>(
         &self,
         py: Python<'py>,
         selection: usize,
         period: Option<(i64, u32)>,
+        day_starts: Option<Vec<i64>>,
     ) -> PyResult<Vec<UsageRow<'py>>> {
-        let period = period.map(|(until_us, days)| Period { until_us, days });
+        let period = Period {
+            length: period,
+            days: day_starts.as_deref().map(Days),
+        };
         let usage = py.detach(|| self.lock()?.fold.read(selection, period))?;
         let rows = usage.into_iter().map(|usage| charges::row(py, usage));
         rows.collect()

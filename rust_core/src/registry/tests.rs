@@ -3,6 +3,7 @@ use crate::advance::Arrival;
 use crate::bucket::empty_buckets;
 use crate::fold::Aggregation;
 use crate::property::Moment;
+use crate::reading::Period;
 
 const ORG: Id = 1;
 const KEY: Id = 2;
@@ -44,6 +45,7 @@ fn registry() -> Registry {
 
 fn event(registry: &mut Registry, timestamp_us: i64) {
     let sample = Sample {
+        raw: b"{}",
         moment: Moment {
             timestamp_us,
             received_at_us: 0,
@@ -55,7 +57,9 @@ fn event(registry: &mut Registry, timestamp_us: i64) {
 }
 
 fn counts(registry: &Registry) -> Option<Vec<u64>> {
-    let totals = registry.read_window(5, WINDOW, None, &[]).unwrap()?;
+    let totals = registry
+        .read_window(5, WINDOW, Period::default())
+        .unwrap()?;
     Some(totals.iter().map(|usage| usage.events_count).collect())
 }
 
@@ -154,6 +158,7 @@ fn recurring_metrics_carry_over_into_the_next_window() {
     assert!(registry.open_window(5, WINDOW, 0).unwrap());
     for at in [9_000, 12_000] {
         let sample = Sample {
+            raw: b"{}",
             moment: Moment {
                 timestamp_us: at,
                 received_at_us: 0,
@@ -164,7 +169,7 @@ fn recurring_metrics_carry_over_into_the_next_window() {
         registry.fold(KEY, 0, b"calls", &sample, &ARRIVAL).unwrap();
     }
     let units = |registry: &Registry, window| {
-        let totals = registry.read_window(5, window, None, &[]).unwrap();
+        let totals = registry.read_window(5, window, Period::default()).unwrap();
         totals.map(|totals| totals.into_iter().map(|usage| usage.units).collect())
     };
     let expected = |units: [&str; 2]| Some(units.map(str::to_owned).to_vec());

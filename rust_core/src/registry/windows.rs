@@ -8,7 +8,7 @@ use crate::error::{argument, Result};
 use crate::id::Id;
 use crate::log::StreamIndex;
 use crate::plan::Plan;
-use crate::reading::{self, BucketUsage, Level, Period};
+use crate::reading::{self, BucketUsage, Period};
 use crate::window::{Span, Window};
 
 /// What a fold of the log for one window has to know; see `Registry::finish_refold`.
@@ -106,13 +106,12 @@ impl Registry {
         &self,
         subscription: Id,
         bounds: (i64, i64),
-        period: Option<Period>,
-        levels: &[Level],
+        period: Period<'_>,
     ) -> Result<Option<Vec<BucketUsage>>> {
         match self.window(subscription, bounds)? {
             Some((known, window)) if window.complete => {
                 let span = known.span_of(window);
-                reading::read(&known.plan, &window.buckets, span, period, levels).map(Some)
+                reading::read(&known.plan, &window.buckets, span, period).map(Some)
             }
             _ => Ok(None),
         }

@@ -5,12 +5,12 @@ An allowance is a number of events, or of units over all of them; 0 means that t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from lago_engine.domain.decimals import CONTEXT, ceil_to, floor_to
-from lago_engine.domain.rating.charge_models.model import Usage
+from lago_engine.domain.rating.charge_models.model import Run, Usage
 
 COUNTING: Final = frozenset({"count_agg", "unique_count_agg"})
 """Aggregations in which every event adds one unit, so that nothing more need be known of it."""
@@ -25,13 +25,6 @@ class Free(NamedTuple):
     events: int
 
 
-class Run(NamedTuple):
-    """Successive events that add the same value."""
-
-    value: Decimal
-    times: int
-
-
 def free_part(usage: Usage, *, free_events: int, free_units: Decimal) -> Free:
     """What is free of the usage as a whole.
 
@@ -42,10 +35,7 @@ def free_part(usage: Usage, *, free_events: int, free_units: Decimal) -> Free:
     if usage.aggregation_type in COUNTING:
         return _of_count(int(floor_to(usage.units)), free_events, free_units)
     if usage.aggregation_type == "sum_agg":
-        assert usage.values is not None, "allowances on a sum need the value of each event"
-        return _of_sum(
-            _running_totals(usage.values, free_events, free_units), free_events, free_units
-        )
+        return _of_sum(usage.values, free_events, free_units)
     return Free(_ZERO, free_events)
 
 
@@ -59,25 +49,44 @@ def _of_count(count: int, free_events: int, free_units: Decimal) -> Free:
     return Free(units, _least_given(free_events, below))
 
 
-def _of_sum(totals: Sequence[Decimal], free_events: int, free_units: Decimal) -> Free:
-    below = sum(total < free_units for total in totals)
-    last = totals[-1] if totals else _ZERO
-    units = min(last, free_units) if free_units else last
+def _of_sum(values: Iterable[Run], free_events: int, free_units: Decimal) -> Free:
+    """The running totals are those of the free events.
+
+    Without such an allowance they go on up to the first one beyond `free_units`.
+    """
+    total, count, below = _ZERO, 0, 0
+    for value, times in values:
+        left = CONTEXT.subtract(free_units, total)
+        taken = min(times, free_events - count) if free_events else _until(value, times, left)
+        below += _below(value, taken, left)
+        total = CONTEXT.add(total, CONTEXT.multiply(value, Decimal(taken)))
+        count += taken
+        if taken < times:
+            break
+    units = min(total, free_units) if free_units else total
     return Free(units, _least_given(free_events, below))
 
 
-def _running_totals(
-    values: Iterable[Decimal], free_events: int, free_units: Decimal
-) -> list[Decimal]:
-    """Those of the free events; without such an allowance, up to the first one beyond `free_units`."""
-    totals: list[Decimal] = []
-    total = _ZERO
-    for value in values:
-        if len(totals) == free_events if free_events else total > free_units:
-            break
-        total = CONTEXT.add(total, value)
-        totals.append(total)
-    return totals
+def _until(value: Decimal, times: int, left: Decimal) -> int:
+    """How many of successive equal events begin while not more than is `left` has been added."""
+    if left < 0:
+        return 0
+    if value <= 0 or CONTEXT.multiply(value, Decimal(times - 1)) <= left:
+        return times
+    return int(CONTEXT.divide_int(left, value)) + 1
+
+
+def _below(value: Decimal, times: int, left: Decimal) -> int:
+    """After how many of successive equal events less than is `left` has been added."""
+    all_added = CONTEXT.multiply(value, Decimal(times))
+    if value > 0:
+        if left <= 0 or all_added < left:
+            return times if left > 0 else 0
+        whole, rest = CONTEXT.divmod(left, value)
+        return int(whole) if rest else int(whole) - 1
+    if left > 0 or all_added >= left:
+        return times if left > 0 else 0
+    return times - int(CONTEXT.divide_int(left, value))
 
 
 def _least_given(free_events: int, below: int) -> int:
@@ -113,7 +122,7 @@ def paid_values(events: Iterable[Run], *, free_events: int, free_units: Decimal)
 
 def _covered(value: Decimal, times: int, free_units: Decimal) -> int:
     """How many events in a row are below what is then left of `free_units`."""
-    if value <= 0:
+    if value <= 0 or CONTEXT.multiply(value, Decimal(times)) < free_units:
         return times
     whole, rest = CONTEXT.divmod(free_units, value)
-    return min(times, int(whole) if rest else int(whole) - 1)
+    return int(whole) if rest else int(whole) - 1

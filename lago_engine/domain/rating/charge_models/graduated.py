@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
 from lago_engine.domain.rating.charge_models.amounts import per_unit
+from lago_engine.domain.rating.charge_models.graduated_prorated import rate_prorated
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 from lago_engine.domain.rating.charge_models.ranges import BOUNDS, range_problems, slices
 
@@ -20,8 +21,10 @@ def rate_graduated(usage: Usage, properties: Mapping[str, Any]) -> Rated:
     """Price the units of each range they reach, and add its flat amount.
 
     The flat amount of the first range is due without any usage, of another one from its first
-    fraction of a unit on.
+    fraction of a unit on. Prorated units are priced change by change, without details.
     """
+    if usage.prorated is not None:
+        return rate_prorated(usage.units, usage.prorated, properties[_RANGES])
     amount = Decimal(0)
     details = []
     for item, units in slices(usage.units, properties[_RANGES]):

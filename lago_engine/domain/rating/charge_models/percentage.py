@@ -9,7 +9,6 @@ from typing import Any, Final
 from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
 from lago_engine.domain.rating.charge_models.allowances import (
     COUNTING,
-    Run,
     free_part,
     paid_values,
 )
@@ -20,7 +19,7 @@ from lago_engine.domain.rating.charge_models.amounts import (
     per_unit,
     percent_of,
 )
-from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
+from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Run, Usage
 
 _ZERO: Final = Decimal(0)
 _BOUNDS: Final = ("per_transaction_min_amount", "per_transaction_max_amount")
@@ -74,8 +73,20 @@ def _allowances(properties: Mapping[str, Any]) -> tuple[int, Decimal]:
 def _events(usage: Usage) -> Sequence[Run]:
     if usage.aggregation_type in COUNTING:
         return [Run(Decimal(1), usage.events_count)]
-    assert usage.values is not None, "bounds per transaction need the value of each event"
-    return [Run(value, 1) for value in usage.values]
+    assert usage.values or not usage.events_count, "bounds per transaction need every value"
+    return _peak(usage.values) if usage.aggregation_type == "max_agg" else usage.values
+
+
+def _peak(values: Sequence[Run]) -> Sequence[Run]:
+    """The maximum at the first event that has it; the other events add nothing."""
+    if not values:
+        return ()
+    largest = max(value for value, _ in values)
+    first = next(place for place, run in enumerate(values) if run.value == largest)
+    before = sum(run.times for run in values[:first])
+    after = sum(run.times for run in values[first:]) - 1
+    runs = (Run(_ZERO, before), Run(largest, 1), Run(_ZERO, after))
+    return [run for run in runs if run.times]
 
 
 def _rate_events(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from lago_engine.domain.rating.charge_models.dynamic import DYNAMIC
 from lago_engine.domain.rating.charge_models.graduated import GRADUATED
 from lago_engine.domain.rating.charge_models.graduated_percentage import GRADUATED_PERCENTAGE
 from lago_engine.domain.rating.charge_models.model import ChargeModel
@@ -20,7 +21,5 @@ CHARGE_MODELS: Final[Mapping[str, ChargeModel]] = {
     "package": PACKAGE,
     "percentage": PERCENTAGE,
     "volume": VOLUME,
+    "dynamic": DYNAMIC,
 }
-
-UNBUILT_CHARGE_MODELS: Final[Mapping[str, str]] = {"dynamic": "sum_agg", "custom": "custom_agg"}
-"""Models of the wire that this version refuses, each with the only aggregation it may price."""

@@ -7,15 +7,17 @@ from decimal import Decimal
 from typing import Any, Final
 
 from lago_engine.domain.decimals import CONTEXT, parse_decimal
-from lago_engine.domain.rating.charge_models.amounts import is_amount
+from lago_engine.domain.rating.charge_models.amounts import is_amount, per_unit
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 
 
 def rate_standard(usage: Usage, properties: Mapping[str, Any]) -> Rated:
-    """Price every unit at `amount`. The unit amount of no units is 0."""
+    """Price every unit at `amount`. The unit amount is that of a full unit, and of no units 0."""
     price = parse_decimal(properties["amount"])
     assert price >= 0
     amount = CONTEXT.multiply(usage.units, price)
+    if usage.prorated is not None:
+        return Rated(amount=amount, unit_amount=per_unit(amount, usage.full_units))
     return Rated(amount=amount, unit_amount=price if usage.units else Decimal(0))
 
 

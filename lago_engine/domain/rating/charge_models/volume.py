@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
+from lago_engine.domain.decimals import CONTEXT, parse_decimal, quantize_to, to_wire
+from lago_engine.domain.money import PRECISE_PLACES
 from lago_engine.domain.rating.charge_models.amounts import per_unit
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 from lago_engine.domain.rating.charge_models.ranges import BOUNDS, range_of, range_problems
@@ -16,20 +18,29 @@ _PRICES: Final = ("per_unit_amount", "flat_amount")
 
 
 def rate_volume(usage: Usage, properties: Mapping[str, Any]) -> Rated:
-    """Price all units by one range; its flat amount is due without any usage too."""
-    item = range_of(usage.units, properties[_RANGES])
+    """Price all units by one range; its flat amount is due without any usage too.
+
+    Full units choose the range, and prorated ones are priced.
+    """
+    item = range_of(usage.full_units, properties[_RANGES])
     price, flat = parse_decimal(item["per_unit_amount"]), parse_decimal(item["flat_amount"])
     of_units = CONTEXT.multiply(usage.units, price)
     amount = CONTEXT.add(of_units, flat)
     return Rated(
         amount=amount,
-        unit_amount=per_unit(amount, usage.units),
+        unit_amount=per_unit(amount, usage.full_units),
         amount_details={
             "flat_unit_amount": to_wire(flat),
-            "per_unit_amount": to_wire(price) if usage.units else "0.0",
+            "per_unit_amount": to_wire(_price_of_full_units(usage, of_units, price)),
             "per_unit_total_amount": to_wire(of_units),
         },
     )
+
+
+def _price_of_full_units(usage: Usage, of_units: Decimal, price: Decimal) -> Decimal:
+    if usage.prorated is None:
+        return price if usage.units else Decimal(0)
+    return quantize_to(per_unit(of_units, usage.full_units), PRECISE_PLACES)
 
 
 VOLUME: Final = ChargeModel(
