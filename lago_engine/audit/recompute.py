@@ -13,8 +13,10 @@ from lago_engine.domain.customer.billing import bill_together, finalize_draft, r
 from lago_engine.domain.customer.credit_note_limits import fees_of, notes_of
 from lago_engine.domain.customer.credits import consumed
 from lago_engine.domain.customer.decision import Decision, UsageReader
+from lago_engine.domain.customer.one_off import issue
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.invoicing import applied_coupon
+from lago_engine.domain.invoicing.add_on_fees import sale_of
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.credit_note_amounts import note_amounts, reconciled
 from lago_engine.domain.invoicing.model import Invoice, InvoicingReason
@@ -42,7 +44,10 @@ def recompute(
     if isinstance(event, e.InvoiceRefreshed):
         rebuilt = rebuild(decision, state.drafts[invoice.id], at=at)
         return e.InvoiceRefreshed(invoice=rebuilt)
-    if invoice.id in state.drafts:
+    if invoice.invoice_type == "one_off":
+        sales = tuple(sale_of(fee) for fee in invoice.fees)
+        issue(decision, sales, invoice.currency, at=at, collect=False)
+    elif invoice.id in state.drafts:
         finalize_draft(decision, state.drafts[invoice.id], at=at)
     else:
         bill_together(
