@@ -7,6 +7,7 @@ ValueError or RuntimeError: a programmer's mistake. Stored bytes that are not wh
 """
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Final, Literal, TypeAlias, final
 
 __all__ = [
@@ -106,11 +107,29 @@ class Sealed:
 class Core:
     """Usage of one partition: index of seen events, stream heads, usage windows. Safe to share between threads."""
 
-    def __new__(cls, secret: bytes, max_batch: int = 100) -> Core:
-        """secret: 16 bytes, fixed for the life of the data. max_batch: most events in one batch body."""
+    def __new__(
+        cls, secret: bytes, max_batch: int = 100, index: PathLike[str] | str | None = None
+    ) -> Core:
+        """secret: 16 bytes, fixed for the life of the data. max_batch: most events in one batch body.
+
+        index: directory of the fingerprints that memory need not hold; None: it holds all, `spill` and `merge` do
+        nothing. Raises `lago_engine.errors.IndexDamaged` when what is there cannot be used, OSError when it cannot be read.
+        """
     @staticmethod
-    def restore(secret: bytes, snapshot: bytes, max_batch: int = 100) -> Core:
-        """The core that wrote `snapshot`. Raises CorruptionError when it is damaged or of another secret."""
+    def restore(
+        secret: bytes,
+        snapshot: bytes,
+        max_batch: int = 100,
+        index: PathLike[str] | str | None = None,
+    ) -> Core:
+        """The core that wrote `snapshot`. Raises CorruptionError when it is damaged or of another secret.
+
+        Fingerprints are not part of a snapshot. While `index_head` is behind the commit it was taken at, `ingest` and
+        `seal` raise RuntimeError: `catch_up` first.
+        """
+    @staticmethod
+    def remove_index(index: PathLike[str] | str) -> None:
+        """Throw the index in a directory away."""
 
     # Usage in, commits out.
     def ingest(
@@ -243,8 +262,22 @@ class Core:
     def apply_segment(self, segment: bytes) -> None:
         """Heads, index, fingerprints and windows as if it had been confirmed here."""
     def apply_commit(self, seq: int, hash: bytes) -> None: ...
+    def catch_up(self, seq: int, hash: bytes, segment: bytes | None) -> None:
+        """Only the fingerprints of the next commit after `index_head`."""
     def snapshot(self) -> bytes:
-        """Everything committed, in one piece; staged usage is not part of it."""
+        """Everything committed but fingerprints, in one piece; staged usage is not part of it."""
+
+    # The index of fingerprints on disk. Any thread; several at once do not harm.
+    @property
+    def index_head(self) -> tuple[int, bytes]:
+        """(seq, hash) of the newest commit whose fingerprints, and those of all before it, are known."""
+    def spill(self, at_least: int) -> bool:
+        """Move the fingerprints in memory into a run on disk if there are so many.
+
+        False: there are not, or another spill is under way. OSError: they stay in memory, the next call tries again.
+        """
+    def merge(self) -> bool:
+        """Make one run of several if there are too many. Raises IndexDamaged; then the next opening begins anew."""
 
     # Looking in.
     def head(self, stream_id: bytes) -> tuple[int, bytes]:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -17,9 +16,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from lago_engine.actors.committing import Committed
+from lago_engine.actors.index import IndexUpkeep, Progress
 from lago_engine.actors.partition import COMMANDS_PER_TICK, Limits, Partition
-from lago_engine.actors.recovery import Progress, Recovered, recover, save_snapshot
+from lago_engine.actors.recovery import Bounds, Places, Recovered, recover
 from lago_engine.actors.repetitions import Repetitions
+from lago_engine.actors.snapshots import Snapshots
 from lago_engine.api.settings import ApiSettings
 from lago_engine.clock import Clock
 from lago_engine.domain.events import EVENT_TYPES
@@ -47,6 +48,7 @@ CUSTOMERS_RESIDENT_MIN: Final = 2 * COMMANDS_PER_TICK
 """A tick needs the customers of its commands in memory all at once."""
 
 CHECKPOINT_EVERY_S: Final = 5.0
+STOP_WAIT_S: Final = 10
 PURGE_EVERY_US: Final = 24 * 3600 * 1_000_000
 DELIVERIES_KEPT_US: Final = 90 * 24 * 3600 * 1_000_000
 FINGERPRINTS_META: Final = "secret:fingerprints"
@@ -82,8 +84,9 @@ def fingerprint_secret(store: Store) -> bytes:
     return secret(store, FINGERPRINTS_META, lambda: secrets.token_bytes(16))
 
 
-def snapshot_folder(settings: Settings) -> Path:
-    return settings.data / "snapshots"
+def places(settings: Settings) -> Places:
+    """Where the engine keeps what it can make again from the log."""
+    return Places(snapshots=settings.data / "snapshots", index=settings.data / "index")
 
 
 class Opened:
@@ -122,9 +125,12 @@ async def open_engine(
             opened_store,
             codec,
             fingerprint_secret(opened_store),
-            snapshot_folder(settings),
-            batch_max=settings.events_batch_max,
-            customers_max=max(settings.customers_resident_max, CUSTOMERS_RESIDENT_MIN),
+            places(settings),
+            Bounds(
+                batch=settings.events_batch_max,
+                customers=max(settings.customers_resident_max, CUSTOMERS_RESIDENT_MIN),
+                fingerprints=settings.fingerprints_in_memory_max,
+            ),
             progress=progress,
         )
         partition = _partition(settings, clock, opened_store, codec, recovered)
@@ -147,12 +153,21 @@ async def open_engine(
         delivery = _delivery(settings, clock, partition, session, jwt)
         partition.listeners.append(_notifier(delivery))
         await engine.start(recovered.position)
+        snapshots = Snapshots(
+            partition,
+            recovered,
+            places(settings).snapshots,
+            every_s=settings.snapshot_every_s,
+            every_events=settings.snapshot_every_events,
+        )
+        upkeep = IndexUpkeep(recovered.meter, settings.fingerprints_in_memory_max)
         repetitions = Repetitions(recovered.meter, opened_store)
         tasks = [
             asyncio.create_task(delivery.run(), name="webhook-delivery"),
+            asyncio.create_task(upkeep.run(), name="index-upkeep"),
             asyncio.create_task(_housekeeping(opened_store, clock), name="housekeeping"),
             asyncio.create_task(repetitions.run(partition.read), name="repetitions"),
-            asyncio.create_task(_snapshots(settings, partition, recovered), name="snapshots"),
+            asyncio.create_task(snapshots.run(), name="snapshots"),
         ]
         for task in tasks:
             task.add_done_callback(partial(_on_background_end, partition))
@@ -166,13 +181,14 @@ async def open_engine(
             )
         finally:
             delivery.stop()
-            await asyncio.wait([tasks[0]], timeout=10)
+            upkeep.stop()
+            await asyncio.wait(tasks[:2], timeout=STOP_WAIT_S)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await engine.stop()
             if partition.failed is None:
-                await asyncio.to_thread(_save, settings, partition, recovered)
+                await snapshots.save()
 
 
 def _partition(
@@ -260,32 +276,3 @@ async def _housekeeping(store: Store, clock: Clock) -> None:
                 purged_us = clock.now_us()
         except UnavailableError as error:  # Tried again; commits report the outage to clients.
             log.warning("housekeeping_failed", error=str(error))
-
-
-async def _snapshots(settings: Settings, partition: Partition, recovered: Recovered) -> None:
-    """Save memory now and then, so that a restart reads less of the log."""
-    if settings.snapshot_every_s <= 0:
-        return
-
-    async def save() -> None:
-        await asyncio.to_thread(_save, settings, partition, recovered)
-
-    while True:
-        await asyncio.sleep(settings.snapshot_every_s)
-        if recovered.seq != partition.meter.commit_head[0]:
-            await partition.between_commits(save)
-
-
-def _save(settings: Settings, partition: Partition, recovered: Recovered) -> None:
-    """Write what memory holds now; no commit may be under way."""
-    try:
-        last = partition.store.last_commit()
-        if last is None:
-            return
-        recovered.seq, _, recovered.position = last
-        path = save_snapshot(snapshot_folder(settings), recovered)
-    except (OSError, UnavailableError) as error:
-        # Without it the next start reads more of the log, nothing else.
-        log.warning("snapshot_not_saved", error=str(error))
-    else:
-        log.info("snapshot_saved", path=str(path), commit=recovered.seq)

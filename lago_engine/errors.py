@@ -10,6 +10,7 @@ LagoError
 ├── ConflictError        another writer owns the stream; the caller reloads
 ├── UnavailableError     full mailbox (429) or store down (503); safe to retry
 └── CorruptionError      a stored byte is not what was written; keep the events, page a person
+    └── IndexDamaged         the index of seen events; the next start makes it again from the log
 """
 
 from __future__ import annotations
@@ -100,3 +101,7 @@ class UnavailableError(LagoError):
 
 class CorruptionError(LagoError):
     """A stored byte, hash or version is not what was written; the message says where."""
+
+
+class IndexDamaged(CorruptionError):
+    """The index of usage events seen cannot be used. It is made again from the log at the next start."""

@@ -33,7 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     events_batch_max: most events of one batch body. body_bytes_max: longest request body.
     commands_waiting_max, staged_bytes_max: what may wait for a commit before clients get 429.
     customers_resident_max: customers kept in memory, at least two ticks' worth (1,000).
-    snapshot_every_s: how often memory is saved so that a restart reads less of the log; 0: only at the end.
+    fingerprints_in_memory_max: seen usage events kept in memory before they go to the index on disk.
+    snapshot_every_s, snapshot_every_events: how often memory is saved so that a restart reads less of the log; 0
+    seconds: only at the end.
     webhook_timeout_s, webhook_attempts_max: deliveries. provider_timeout_s: calls to payment providers.
     sync_delay_s: added to every commit, to measure as if the disk were slower.
     """
@@ -52,7 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     commands_waiting_max: int = 20_000
     staged_bytes_max: int = 64 * 1024 * 1024
     customers_resident_max: int = 100_000
+    fingerprints_in_memory_max: int = 3_200_000
     snapshot_every_s: int = 300
+    snapshot_every_events: int = 4_000_000
     webhook_timeout_s: int = 30
     webhook_attempts_max: int = 3
     provider_timeout_s: int = 20

@@ -16,6 +16,7 @@ from lago_engine.domain.catalog.entities import (
     BillableMetric,
     Charge,
     Coupon,
+    MinimumCommitment,
     Organization,
     PaymentConnection,
     Plan,
@@ -664,6 +665,17 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
 )
 
+CHILD_PLAN = replace(
+    PLAN,
+    id=make_id("child plan"),
+    parent_id=PLAN.id,
+    metadata=None,
+    charges=(replace(CHARGE, id=make_id("child charge"), parent_id=CHARGE.id),),
+    minimum_commitment=MinimumCommitment(
+        id=make_id("commitment"), amount_cents=500, created_at=START, updated_at=START
+    ),
+)
+
 LEAVING: tuple[DomainEvent, ...] = (
     events.CustomerUpdated(customer=replace(CUSTOMER, timezone="America/New_York")),
     events.SubscriptionTerminated(
@@ -671,6 +683,10 @@ LEAVING: tuple[DomainEvent, ...] = (
         subscription=replace(
             SUBSCRIPTION, status="terminated", terminated_at=BILLED_AT + timedelta(days=40)
         ),
+    ),
+    events.SubscriptionUpdated(
+        customer=CUSTOMER,
+        subscription=replace(RECONSIDERED, status="canceled", plan_override=CHILD_PLAN),
     ),
     events.BillableMetricDeleted(metric=SPARE_METRIC),
     events.PlanDeleted(plan=SPARE_PLAN),

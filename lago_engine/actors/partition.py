@@ -32,7 +32,7 @@ from lago_engine.domain.commands import CustomerCommand
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.timezones import micros
-from lago_engine.errors import NotFound, UnavailableError
+from lago_engine.errors import IndexDamaged, NotFound, UnavailableError
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.scheduling.due_index import DueIndex
@@ -217,9 +217,15 @@ class Partition:
             raise UnavailableError("too much usage is waiting", status=429, retry_after_s=1)
         state = self.residents.organizations[organization_id]
         now_us = self.clock.now_us() if state.clock is None else micros(state.clock)
-        answer = self.meter.ingest(
-            organization_id, body, single=single, now_us=now_us, partial=partial
-        )
+        try:
+            answer = self.meter.ingest(
+                organization_id, body, single=single, now_us=now_us, partial=partial
+            )
+        except IndexDamaged as error:  # Nobody can say what is a duplicate before it is made again.
+            self.fail(error)
+            raise UnavailableError("the index of usage events is damaged") from error
+        except OSError as error:
+            raise UnavailableError(f"the index of usage events: {error}") from error
         if answer.wait_for and not await self._committed(answer.wait_for):
             raise UnavailableError("the events could not be stored")
         return IngestAnswer(answer.status, answer.body)

@@ -1,32 +1,26 @@
-"""Opening a partition: the newest snapshot, then the tail of the log; without a snapshot the whole log.
-
-A snapshot is a cache beside the log, never the authority: one that is damaged, of another version, or ahead of
-the log is not used.
-"""
+"""Opening a partition: the newest snapshot, then the tail of the log; without a snapshot the whole log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 import msgspec
 import structlog
 
-from lago_engine.actors.directory import Directory, Entry
+from lago_engine.actors.directory import Directory
+from lago_engine.actors.index import Progress, catch_up, keep_small, open_with_index
 from lago_engine.actors.residents import Residents
+from lago_engine.actors.snapshot import SCHEMA, EngineSnapshot, load_snapshot
 from lago_engine.actors.streams import CUSTOMER_EVENTS
 from lago_engine.actors.usage import UsageWindows
 from lago_engine.domain.catalog.evolve import evolve_organization
-from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.due import next_due
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
-from lago_engine.errors import CorruptionError
+from lago_engine.errors import CorruptionError, IndexDamaged
 from lago_engine.metering import Meter
 from lago_engine.scheduling.due_index import DueIndex
 from lago_engine.store.codec import EventCodec, unpack_state
@@ -34,32 +28,20 @@ from lago_engine.store.port import USAGE_SEGMENT_TOPIC, LogRow, Store
 
 log = structlog.get_logger(__name__)
 
-Progress = Callable[[int], None]
-"""Told the position in the log that has been read."""
 
-SNAPSHOT_NAME: Final = "engine.snapshot"
-_MAGIC: Final = b"lago_engine.snapshot.1\n"
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Directories beside the store that hold what can be made again from the log."""
 
-
-class EngineSnapshot(msgspec.Struct, frozen=True):
-    """Everything a partition holds in memory at one commit, customers apart."""
-
-    schema: str
-    seq: int
-    hash: bytes
-    position: int
-    organizations: tuple[OrganizationState, ...]
-    subscriptions: tuple[Entry, ...]
-    due: tuple[tuple[UUID, UUID, datetime], ...]
-    meter: bytes
+    snapshots: Path
+    index: Path
 
 
-_SCHEMA: Final = sha256(
-    msgspec.json.encode(
-        [msgspec.json.schema(Entry), repr(msgspec.inspect.type_info(OrganizationState))],
-        order="deterministic",
-    )
-).hexdigest()
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What memory holds at most; events of one batch body."""
+
+    batch: int
+    customers: int
+    fingerprints: int
 
 
 class Recovered(msgspec.Struct):
@@ -72,83 +54,56 @@ class Recovered(msgspec.Struct):
     seq: int
     position: int
 
-
-def save_snapshot(folder: Path, recovered: Recovered) -> Path:
-    """Write the snapshot beside the store; the file is whole or absent."""
-    folder.mkdir(parents=True, exist_ok=True)
-    snapshot = EngineSnapshot(
-        schema=_SCHEMA,
-        seq=recovered.seq,
-        hash=recovered.meter.commit_head[1],
-        position=recovered.position,
-        organizations=tuple(recovered.residents.organizations.values()),
-        subscriptions=recovered.directory.entries(),
-        due=tuple(recovered.due.entries()),
-        meter=recovered.meter.snapshot(),
-    )
-    body = msgspec.msgpack.encode(snapshot)
-    path = folder / SNAPSHOT_NAME
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(_MAGIC + sha256(body).digest() + body)
-    temporary.replace(path)
-    return path
-
-
-def _load_snapshot(folder: Path, store: Store) -> EngineSnapshot | None:
-    path = folder / SNAPSHOT_NAME
-    if not path.exists():
-        return None
-    raw = path.read_bytes()
-    head = len(_MAGIC) + 32
-    body = raw[head:]
-    if not raw.startswith(_MAGIC) or sha256(body).digest() != raw[len(_MAGIC) : head]:
-        log.warning("snapshot_unusable", reason="damaged", path=str(path))
-        return None
-    try:
-        snapshot = msgspec.msgpack.decode(body, type=EngineSnapshot)
-    except msgspec.MsgspecError:
-        snapshot = None
-    if snapshot is None or snapshot.schema != _SCHEMA:
-        log.warning("snapshot_unusable", reason="other version", path=str(path))
-        return None
-    commit = next(iter(store.commits(snapshot.seq - 1, 1)), None)
-    stands_for = snapshot.seq, snapshot.hash, snapshot.position
-    if commit is None or (commit.seq, commit.hash, commit.last_position) != stands_for:
-        log.warning("snapshot_unusable", reason="not of this log", path=str(path))
-        return None
-    return snapshot
+    def captured(self, seq: int, position: int) -> EngineSnapshot:
+        """A snapshot of it; no commit may be under way."""
+        return EngineSnapshot(
+            schema=SCHEMA,
+            seq=seq,
+            hash=self.meter.commit_head[1],
+            position=position,
+            organizations=tuple(self.residents.organizations.values()),
+            subscriptions=self.directory.entries(),
+            due=tuple(self.due.entries()),
+            meter=self.meter.snapshot(),
+        )
 
 
 def recover(
     store: Store,
     codec: EventCodec,
     secret: bytes,
-    folder: Path,
+    places: Places,
+    bounds: Bounds,
     *,
-    batch_max: int,
-    customers_max: int,
     progress: Progress | None = None,
 ) -> Recovered:
     """The memory of the partition as its log says. Raises CorruptionError."""
-    snapshot = _load_snapshot(folder, store)
+    snapshot = load_snapshot(places.snapshots, store)
     meter = None
     if snapshot is not None:
+        restored = partial(
+            Meter.restore, secret, snapshot.meter, max_batch=bounds.batch, index=places.index
+        )
         try:
-            meter = Meter.restore(secret, snapshot.meter, max_batch=batch_max)
+            meter = open_with_index(restored, places.index, store)
+        except IndexDamaged:
+            raise
         except CorruptionError as error:
             log.warning("snapshot_unusable", reason=str(error))
-    residents = Residents(store, codec, customers_max=customers_max)
+    residents = Residents(store, codec, customers_max=bounds.customers)
     if snapshot is None or meter is None:
-        meter = Meter(secret, max_batch=batch_max)
+        fresh = partial(Meter, secret, max_batch=bounds.batch, index=places.index)
+        meter = open_with_index(fresh, places.index, store)
         empty = Recovered(meter, Directory(meter), DueIndex(), residents, 0, 0)
-        return _Replay(empty, store, codec, whole=True).run(progress)
+        return _Replay(empty, store, codec, bounds.fingerprints, whole=True).run(progress)
+    catch_up(meter, store, bounds.fingerprints, progress)
     residents.organizations.update({s.organization.id: s for s in snapshot.organizations})
     due = DueIndex()
     for organization_id, customer_id, at in snapshot.due:
         due.put(organization_id, customer_id, at)
     directory = Directory(meter, snapshot.subscriptions)
     recovered = Recovered(meter, directory, due, residents, snapshot.seq, snapshot.position)
-    return _Replay(recovered, store, codec, whole=False).run(progress)
+    return _Replay(recovered, store, codec, bounds.fingerprints, whole=False).run(progress)
 
 
 class _Replay:
@@ -158,10 +113,19 @@ class _Replay:
     were when live; after a snapshot, customers of the tail are read from disk at the end.
     """
 
-    def __init__(self, memory: Recovered, store: Store, codec: EventCodec, *, whole: bool) -> None:
+    def __init__(
+        self,
+        memory: Recovered,
+        store: Store,
+        codec: EventCodec,
+        fingerprints_max: int,
+        *,
+        whole: bool,
+    ) -> None:
         self._memory = memory
         self._store = store
         self._codec = codec
+        self._fingerprints_max = fingerprints_max
         self._whole = whole
         self._usage = UsageWindows(memory.meter, store)
         self._customers: dict[UUID, CustomerState | None] = {}
@@ -169,6 +133,7 @@ class _Replay:
 
     def run(self, progress: Progress | None) -> Recovered:
         memory = self._memory
+        last = self._store.last_position()
         for commit, rows in self._store.iter_commits(memory.seq):
             touched: set[UUID] = set()
             facts = [row for row in rows if row.topic != USAGE_SEGMENT_TOPIC]
@@ -186,8 +151,9 @@ class _Replay:
                     memory.meter.apply_segment(row.state)
             memory.meter.apply_commit(commit.seq, commit.hash)
             memory.seq, memory.position = commit.seq, commit.last_position
+            keep_small(memory.meter, self._fingerprints_max)
             if progress is not None:
-                progress(commit.last_position)
+                progress("log", commit.last_position, last)
         self._settle()
         return memory
 

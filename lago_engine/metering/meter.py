@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
@@ -31,9 +32,10 @@ class MeterStats(NamedTuple):
     """Figures for metrics and health.
 
     duplicates: refused since the start of the process; so many repetitions_* said the same as their original, something
-    different, or were not compared. far_timestamps: accepted since the start, beyond the year 2200. window_bytes: memory
-    of all totals, about; it grows with the number of groups and of distinct values. pending_in_advance: records that wait
-    to be billed.
+    different, or were not compared. far_timestamps: accepted since the start, beyond the year 2200.
+    fingerprints_in_memory: those not yet in one of the fingerprint_runs on disk. fingerprint_bytes: memory of all
+    fingerprints, about. window_bytes: memory of all totals, about; it grows with the number of groups and of distinct
+    values. pending_in_advance: records that wait to be billed.
     """
 
     events: int
@@ -41,6 +43,9 @@ class MeterStats(NamedTuple):
     staged_bytes: int
     staged_events: int
     fingerprints: int
+    fingerprints_in_memory: int
+    fingerprint_runs: int
+    fingerprint_bytes: int
     windows: int
     window_bytes: int
     subscriptions: int
@@ -64,18 +69,29 @@ class Meter:
     """Index of seen events, stream heads and usage windows of one partition; safe to share between threads.
 
     A commit is `seal`, then storing what it gives, then `confirm` or `rollback`. `ingest` goes on meanwhile.
-    secret: 16 bytes, fixed for the life of the data. max_batch: most events in one batch body.
+    secret: 16 bytes, fixed for the life of the data. max_batch: most events in one batch body. index: directory of
+    the fingerprints that `spill` moves out of memory; without one all of them stay there. Raises IndexDamaged.
     """
 
-    def __init__(self, secret: bytes, *, max_batch: int = 100) -> None:
-        self._core = Core(secret, max_batch)
+    def __init__(self, secret: bytes, *, max_batch: int = 100, index: Path | None = None) -> None:
+        self._core = Core(secret, max_batch, index)
 
     @classmethod
-    def restore(cls, secret: bytes, snapshot: bytes, *, max_batch: int = 100) -> Self:
-        """The meter that took the snapshot; CorruptionError when it is damaged or of another secret."""
+    def restore(
+        cls, secret: bytes, snapshot: bytes, *, max_batch: int = 100, index: Path | None = None
+    ) -> Self:
+        """The meter that took the snapshot; CorruptionError when it is damaged or of another secret.
+
+        Fingerprints are not part of it: the index stands for itself, and may have to catch up with the log.
+        """
         meter = cls.__new__(cls)
-        meter._core = Core.restore(secret, snapshot, max_batch)
+        meter._core = Core.restore(secret, snapshot, max_batch, index)
         return meter
+
+    @staticmethod
+    def remove_index(index: Path) -> None:
+        """Throw the index in a directory away; it is made again from the log."""
+        Core.remove_index(index)
 
     def ingest(
         self,
@@ -241,8 +257,28 @@ class Meter:
         """Recovery: the end of a commit."""
         self._core.apply_commit(seq, commit_hash)
 
+    def catch_up(self, seq: int, commit_hash: bytes, segment: bytes | None) -> None:
+        """Recovery: the fingerprints of the next commit after `index_head`, nothing else of it."""
+        self._core.catch_up(seq, commit_hash, segment)
+
+    @property
+    def index_head(self) -> tuple[int, bytes]:
+        """(seq, hash) of the commit up to which the index holds all fingerprints; (0, zeros) for an empty one."""
+        return self._core.index_head
+
+    def spill(self, at_least: int) -> bool:
+        """Move the fingerprints in memory into a run on disk if there are so many; False if not.
+
+        Takes a moment, mostly without the lock. OSError: they stay in memory until a later call succeeds.
+        """
+        return self._core.spill(at_least)
+
+    def merge(self) -> bool:
+        """Make one run of several if there are too many; False if not. Seconds per 100 million fingerprints."""
+        return self._core.merge()
+
     def snapshot(self) -> bytes:
-        """Everything committed, staged usage not included."""
+        """Everything committed but fingerprints, staged usage not included."""
         return self._core.snapshot()
 
     def head(self, stream_id: UUID) -> tuple[int, bytes]:

@@ -17,6 +17,7 @@ from lago_engine.domain.customer.state import Payment, Subscription
 from lago_engine.domain.events import DomainEvent
 from lago_engine.projecting.presenting import (
     payment_provider_name,
+    plan_address,
     present,
     present_invoice,
     subscription_ids,
@@ -220,8 +221,8 @@ def _subscription(
 ) -> Members:
     body = context.require("subscription", str(subscription.id))
     shown = _shown("subscription", body, context)
-    plan_code = context.organization.plans_by_id[subscription.plan_id].code
-    plan = members(context.require("plan", plan_code))
+    kind, key = plan_address(body, context.organization)
+    plan = _shown(kind, context.require(kind, key), context)
     shown["plan"] = without(plan, "fixed_charges", "entitlements")
     shown["customer"] = _customer(customer, context)
     return shown

@@ -5,15 +5,16 @@
 //! ```
 //! One lock guards everything; parsing, packing, hashing and compressing happen outside it.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::advance::Arrival;
 use crate::answer::{self, Refusal, Stamp};
 use crate::chain::{inbox_stream, unattributed_stream, Head};
 use crate::commit::{Fact, Packing, Sealed};
 use crate::computed::Metrics;
-use crate::dedup::{Dedup, Duplicates};
+use crate::dedup::{Dedup, Duplicates, Index, Position, Runs};
 use crate::error::{CoreError, Result};
 use crate::event::{Context, UsageEvent};
 use crate::fingerprint::Fingerprinter;
@@ -75,6 +76,14 @@ impl State {
         }
     }
 
+    /// Usage is refused, and nothing committed, while the index does not hold the whole log.
+    fn assert_caught_up(&self) -> Result<()> {
+        if self.dedup.position().commit == self.log.commit {
+            return Ok(());
+        }
+        Err(CoreError::State("the index is not at the end of the log"))
+    }
+
     fn staged_bytes(&self) -> usize {
         self.open.bytes() + self.in_commit.bytes()
     }
@@ -95,38 +104,59 @@ pub struct Core {
     pub fingerprinter: Fingerprinter,
     batch_max: usize,
     pub metrics: Metrics,
+    /// Where fingerprints go that memory need not hold; None: memory holds all.
+    pub index: Option<Index>,
+    /// Copy of the state's runs: searching them takes no lock.
+    runs: RwLock<Arc<Runs>>,
     state: Mutex<State>,
     /// Copy of the state's figure, readable without the lock.
     staged_bytes: AtomicUsize,
 }
 
 impl Core {
-    pub fn new(secret: Id, batch_max: usize) -> Self {
-        Self::with_state(
-            secret,
-            batch_max,
-            Metrics::default(),
-            State::new(Log::default(), Dedup::default(), Registry::default()),
-        )
+    /// A core for a log that is to be fed from its beginning. index: directory of fingerprints.
+    pub fn new(secret: Id, batch_max: usize, index: Option<&Path>) -> Result<Self> {
+        let fresh = (Log::default(), Registry::default(), Metrics::default());
+        Self::with(secret, batch_max, index, fresh)
     }
 
-    pub fn with_state(secret: Id, batch_max: usize, metrics: Metrics, state: State) -> Self {
-        Self {
-            fingerprinter: Fingerprinter::new(secret),
+    pub fn with(
+        secret: Id,
+        batch_max: usize,
+        index: Option<&Path>,
+        (log, registry, metrics): (Log, Registry, Metrics),
+    ) -> Result<Self> {
+        let fingerprinter = Fingerprinter::new(secret);
+        let opened = index.map(|path| Index::open(path, fingerprinter.secret_check()));
+        let opened = opened.transpose().map_err(CoreError::in_index)?;
+        let (index, dedup) = opened.unzip();
+        let dedup = dedup.unwrap_or_default();
+        Ok(Self {
+            fingerprinter,
             batch_max,
             metrics,
-            state: Mutex::new(state),
+            index,
+            runs: RwLock::new(Arc::clone(dedup.runs())),
+            state: Mutex::new(State::new(log, dedup, registry)),
             staged_bytes: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// A panic while the lock was held may have left half a change behind.
     pub fn lock(&self) -> Result<MutexGuard<'_, State>> {
-        self.state.lock().map_err(|_| {
-            CoreError::Corruption(
-                "the metering core stopped inside a change; restart from the log".into(),
-            )
-        })
+        self.state.lock().map_err(half_changed)
+    }
+
+    /// The runs to search.
+    pub fn runs(&self) -> Result<Arc<Runs>> {
+        let runs = self.runs.read().map_err(half_changed)?;
+        Ok(Arc::clone(&runs))
+    }
+
+    /// Search these runs from now on; the caller holds the state's lock and changes it, too.
+    pub fn search(&self, runs: Arc<Runs>) -> Result<()> {
+        *self.runs.write().map_err(half_changed)? = runs;
+        Ok(())
     }
 
     pub fn staged_bytes(&self) -> usize {
@@ -220,10 +250,9 @@ impl Core {
         org: Id,
         accepted: &[Accepted<'_>],
     ) -> Result<std::result::Result<u64, (Vec<usize>, Vec<u64>)>> {
-        let mut guard = self.lock()?;
+        let (mut guard, keys, in_runs) = self.start_admitting(accepted)?;
         let state = &mut *guard;
-        let keys = accepted.iter().map(Accepted::dedup_key);
-        if let Err(duplicates) = state.dedup.admit(keys, state.open.number) {
+        if let Err(duplicates) = state.dedup.admit(&keys, &in_runs, state.open.number) {
             state.refuse(org, accepted, &duplicates);
             return Ok(Err((duplicates.indexes, duplicates.wait_for)));
         }
@@ -234,6 +263,31 @@ impl Core {
         state.count_far(accepted);
         self.publish_staged_bytes(state);
         Ok(Ok(state.open.number))
+    }
+
+    /// The lock, what the events are known by, and the positions of those that runs hold.
+    #[allow(clippy::type_complexity)] // Used twice, taken apart at once.
+    pub(crate) fn start_admitting(
+        &self,
+        accepted: &[Accepted<'_>],
+    ) -> Result<(MutexGuard<'_, State>, Vec<Option<Id>>, Vec<usize>)> {
+        let keys: Vec<Option<Id>> = accepted.iter().map(Accepted::dedup_key).collect();
+        let (state, in_runs) = self.find(&keys)?;
+        state.assert_caught_up()?;
+        Ok((state, keys, in_runs))
+    }
+
+    /// Which keys are in runs, and the lock under which every other committed one is in memory.
+    pub(crate) fn find(&self, keys: &[Option<Id>]) -> Result<(MutexGuard<'_, State>, Vec<usize>)> {
+        loop {
+            let runs = self.runs()?;
+            let found = self.sound(runs.find(keys))?;
+            let state = self.lock()?;
+            if state.dedup.runs().spills == runs.spills {
+                return Ok((state, found));
+            }
+            // Some went from memory into a run meanwhile; that happens once in millions of events.
+        }
     }
 
     /// Closes the open batch and prepares its commit.
@@ -264,6 +318,7 @@ impl Core {
                 "a sealed batch awaits confirm or rollback",
             ));
         }
+        state.assert_caught_up()?;
         let next = Batch::new(state.open.number + 1);
         let batch = std::mem::replace(&mut state.open, next);
         state.in_commit = InCommit::Packing {
@@ -305,17 +360,21 @@ impl Core {
         Ok(())
     }
 
-    pub fn stats(&self) -> Result<[(&'static str, u64); 14]> {
+    pub fn stats(&self) -> Result<[(&'static str, u64); 17]> {
         let state = self.lock()?;
         let staged_events = state.open.event_count() + state.in_commit.event_count();
         let (windows, window_bytes) = state.registry.window_figures();
         let repetitions = state.repetitions.figures;
+        let index = state.dedup.figures();
         Ok([
             ("events", state.log.usage_events),
             ("duplicates", state.duplicates),
             ("staged_bytes", state.staged_bytes() as u64),
             ("staged_events", staged_events as u64),
-            ("fingerprints", state.dedup.count()),
+            ("fingerprints", index.fingerprints),
+            ("fingerprints_in_memory", index.in_memory),
+            ("fingerprint_runs", index.runs as u64),
+            ("fingerprint_bytes", index.bytes as u64),
             ("windows", windows as u64),
             ("window_bytes", window_bytes as u64),
             ("subscriptions", state.registry.subscriptions.len() as u64),
@@ -327,6 +386,10 @@ impl Core {
             ("pending_in_advance", state.registry.pending_count as u64),
         ])
     }
+}
+
+fn half_changed<T>(_: PoisonError<T>) -> CoreError {
+    CoreError::Corruption("the metering core stopped inside a change; restart from the log".into())
 }
 
 pub(crate) fn route(registry: &Registry, org: Id, accepted: &Accepted<'_>) -> Id {
@@ -374,7 +437,11 @@ impl State {
                 .orgs
                 .add(org, self.log.segment_no, span_us, received_us);
         }
-        self.dedup.commit(batch.dedup_keys())?;
+        let position = Position {
+            commit: sealed.commit,
+            segment_no: self.log.segment_no,
+        };
+        self.dedup.commit(batch.dedup_keys(), position)?;
         let groups = sealed.usage_heads.iter().map(|(group, _)| *group);
         for event in batch.foldable(groups) {
             let stream = streams[event.group];

@@ -3,7 +3,7 @@
 //! What is accepted is accepted as in the default mode: the same checks, the same index, the same batch. An answer holds
 //! when the batch of its accepted events and those of the originals its repetitions met are committed.
 
-use std::{iter, slice};
+use std::slice;
 
 use crate::answer::{flaw_details, push_event};
 use crate::core::{route, Answer, Core};
@@ -50,13 +50,14 @@ impl Core {
 
     /// Stages what is new. Gives the outcomes, and the batches they depend on, ascending.
     fn admit_each(&self, org: Id, identified: &[Accepted<'_>]) -> Result<(Vec<Outcome>, Vec<u64>)> {
-        let mut guard = self.lock()?;
+        let (mut guard, keys, in_runs) = self.start_admitting(identified)?;
         let state = &mut *guard;
         let batch = state.open.number;
         let mut refused = Duplicates::default();
         let mut outcomes = Vec::with_capacity(identified.len());
         for (index, event) in identified.iter().enumerate() {
-            match state.dedup.admit(iter::once(event.dedup_key()), batch) {
+            let in_runs = in_runs.binary_search(&index).map_or(&[][..], |_| &[0]);
+            match state.dedup.admit(&keys[index..=index], in_runs, batch) {
                 Ok(()) => {
                     let stream = route(&state.registry, org, event);
                     state.open.stage(event, org, stream)?;

@@ -152,6 +152,16 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// Fingerprints of the events that can be repeated.
+    pub fn dedup_keys(&self) -> impl Iterator<Item = Id> + use<'a> {
+        let fingerprints = if self.attributed {
+            self.fingerprints
+        } else {
+            &[]
+        };
+        fields(fingerprints).map(Id::from_be_bytes)
+    }
+
     /// First and last reception time; None of a record without events.
     pub fn received_span(&self) -> Option<(i64, i64)> {
         let received = || fields(self.received).map(i64::from_le_bytes);

@@ -5,6 +5,7 @@
 use crate::advance::Arrival;
 use crate::chain::{CommitHead, Head};
 use crate::core::{Core, State};
+use crate::dedup::Position;
 use crate::error::{corrupt, CoreError, Result};
 use crate::fingerprint::Fingerprinter;
 use crate::id::Id;
@@ -39,7 +40,6 @@ impl State {
         }
         let mut last: Option<(&[u8], Id)> = None;
         for (number, stored) in (first..).zip(record.events()) {
-            self.dedup.insert(stored.stamp.fingerprint)?;
             let event = stored.event()?;
             let Some(external) = event.external_subscription_id else {
                 return corrupt("an attributed usage event names no subscription");
@@ -91,12 +91,16 @@ impl Core {
             ));
         }
         state.log.segment_no = segment.number;
+        let is_new = state.dedup.begin_segment(segment.number)?;
         let mut records = segment.records()?;
         let mut first = 0;
         for entry in &segment.entries {
             let stream = state.log.advance(entry.stream, entry.head)?;
             state.log.add_segment(stream);
             let record = records.record(entry)?;
+            if is_new {
+                state.dedup.insert_all(record.dedup_keys())?;
+            }
             if let Some(received) = record.received_span() {
                 let timestamps = (entry.min_us, entry.max_us);
                 state
@@ -121,6 +125,34 @@ impl Core {
             ));
         }
         state.log.commit = CommitHead { seq, hash };
-        Ok(())
+        let position = Position {
+            commit: state.log.commit,
+            segment_no: state.log.segment_no,
+        };
+        state.dedup.advance(position)
+    }
+
+    /// One commit's fingerprints, nothing else of it: for an index that stands for less of the log than the rest does.
+    pub fn catch_up(&self, commit: CommitHead, segment: Option<&[u8]>) -> Result<()> {
+        let segment = segment.map(Segment::open).transpose()?;
+        let mut keys = Vec::new();
+        if let Some(segment) = &segment {
+            let mut records = segment.records()?;
+            for entry in &segment.entries {
+                keys.extend(records.record(entry)?.dedup_keys());
+            }
+        }
+        let mut state = self.lock()?;
+        state.assert_idle()?;
+        let mut position = state.dedup.position();
+        if let Some(segment) = &segment {
+            if !state.dedup.begin_segment(segment.number)? {
+                return corrupt("the index holds this usage segment already");
+            }
+            position.segment_no = segment.number;
+        }
+        position.commit = commit;
+        state.dedup.insert_all(keys.into_iter())?;
+        state.dedup.advance(position)
     }
 }

@@ -1,18 +1,18 @@
-//! Everything committed in one piece, so that a start needs only the tail of the log.
+//! Everything committed but fingerprints in one piece, so that a start needs only the tail of the log.
 //!
 //! ```text
-//! magic "LAGOSNP" and format version 4 · CRC-32 of the rest u32
-//! secret check 16 · log · fingerprints · plans · subscriptions with windows and pending usage · external ids · expressions
+//! magic "LAGOSNP" and format version 5 · CRC-32 of the rest u32
+//! secret check 16 · log · plans · subscriptions with windows and pending usage · external ids · expressions
 //! ```
-//! Staged usage is not part of it. Taking one holds the lock for about a second per 50 million events.
+//! Staged usage is not part of it, nor are the fingerprints: their index stands for itself (`dedup`).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::advance;
 use crate::charge::Charge;
 use crate::computed::Metrics;
-use crate::core::{Core, State};
-use crate::dedup::Dedup;
+use crate::core::Core;
 use crate::error::{corrupt, Result};
 use crate::fingerprint::Fingerprinter;
 use crate::id::Id;
@@ -22,7 +22,7 @@ use crate::registry::{External, Registry, Subscription, SubscriptionSpec};
 use crate::window::{Ranges, Window};
 use crate::wire::{put_count, put_i64, put_id, put_u32, Reader};
 
-const MAGIC: &[u8; 8] = b"LAGOSNP\x04";
+const MAGIC: &[u8; 8] = b"LAGOSNP\x05";
 const HEADER_BYTES: usize = 12;
 
 impl Core {
@@ -32,7 +32,6 @@ impl Core {
         put_id(&mut out, self.fingerprinter.secret_check());
         let state = self.lock()?;
         state.log.encode(&mut out)?;
-        state.dedup.encode(&mut out);
         encode_registry(&state.registry, &mut out)?;
         self.metrics.encode(&mut out)?;
         drop(state);
@@ -41,8 +40,13 @@ impl Core {
         Ok(out)
     }
 
-    /// The core that took the snapshot, under the same secret.
-    pub fn restore(secret: Id, batch_max: usize, snapshot: &[u8]) -> Result<Self> {
+    /// The core that took the snapshot, under the same secret. index: as in `new`; it may have to catch up.
+    pub fn restore(
+        secret: Id,
+        batch_max: usize,
+        index: Option<&Path>,
+        snapshot: &[u8],
+    ) -> Result<Self> {
         let mut reader = Reader::new(snapshot, "a snapshot");
         if reader.take(MAGIC.len())? != MAGIC {
             return corrupt("a snapshot does not begin as one of this version");
@@ -54,16 +58,10 @@ impl Core {
             return corrupt("a snapshot was taken under another secret");
         }
         let log = Log::decode(&mut reader)?;
-        let dedup = Dedup::decode(&mut reader)?;
         let registry = decode_registry(&mut reader)?;
         let metrics = Metrics::decode(&mut reader)?;
         reader.finish()?;
-        Ok(Self::with_state(
-            secret,
-            batch_max,
-            metrics,
-            State::new(log, dedup, registry),
-        ))
+        Self::with(secret, batch_max, index, (log, registry, metrics))
     }
 }
 

@@ -14,7 +14,7 @@ from crash.faults import NOW, Disk, calls, engine_on
 from engine_kit import Home, Shop, running
 from structlog.testing import capture_logs
 
-from lago_engine.actors.recovery import EngineSnapshot
+from lago_engine.actors.snapshot import EngineSnapshot
 from lago_engine.clock import ManualClock
 from lago_engine.domain import commands as c
 

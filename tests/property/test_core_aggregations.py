@@ -14,6 +14,7 @@ from reference.keeping_oracle import Keep
 from reference.metering_oracle import Oracle, Subscription
 
 from lago_engine._core import Core
+from lago_engine.errors import CorruptionError
 
 SECRET, ORG, PLAN, SUBSCRIPTION = b"s" * 16, b"o" * 16, b"p" * 16, b"u" * 16
 DAY = 86_400_000_000
@@ -343,8 +344,7 @@ def test_what_cannot_be_kept(aggregation: str, recurring: bool, keep: Keep) -> N
 
 def test_old_snapshots_are_refused() -> None:
     snapshot = Core(SECRET).snapshot()
-    assert snapshot[:8] == b"LAGOSNP\x04"
-    from lago_engine.errors import CorruptionError
-
+    magic, version = snapshot[:7], snapshot[7]
+    assert magic == b"LAGOSNP"
     with pytest.raises(CorruptionError, match="version"):
-        Core.restore(SECRET, b"LAGOSNP\x03" + snapshot[8:])
+        Core.restore(SECRET, magic + bytes([version - 1]) + snapshot[8:])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypothesis import settings
@@ -165,7 +167,9 @@ def without_ids(body: bytes) -> Any:
 class CoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.core = self.new_core()
+        self.folder = tempfile.TemporaryDirectory()
+        self.index = Path(self.folder.name) / "index"
+        self.core = self.new_core(self.index)
         self.oracle = Oracle()
         self.subscriptions: dict[int, tuple[Subscription, int, int]] = {}
         self.windows: set[Span] = set()
@@ -175,8 +179,11 @@ class CoreMachine(RuleBasedStateMachine):
         self.now_us = START
         self.fresh = 0
 
-    def new_core(self) -> Core:
-        core = Core(SECRET)
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    def new_core(self, index: Path | None = None) -> Core:
+        core = Core(SECRET, 100, index)
         for index, charges in enumerate(PLANS):
             core.put_plan(plan_key(index), charges)
         return core
@@ -339,28 +346,73 @@ class CoreMachine(RuleBasedStateMachine):
                 complete += 1
         return complete
 
-    # Restarts and audits.
+    # The index of fingerprints.
+
+    @rule(at_least=st.sampled_from([1, 1, 3]))
+    def spill(self, at_least: int) -> None:
+        before = self.core.stats()
+        spilled = self.core.spill(at_least)
+        assert spilled == (before["fingerprints_in_memory"] >= at_least)
+        after = self.core.stats()
+        assert after["fingerprints"] == before["fingerprints"] == len(self.oracle.fingerprints())
+        assert after["fingerprint_runs"] == before["fingerprint_runs"] + spilled
 
     @rule()
-    def restart_from_a_snapshot(self) -> None:
+    def merge(self) -> None:
+        before = self.core.stats()
+        merged = self.core.merge()
+        assert merged == (before["fingerprint_runs"] >= 4)
+        after = self.core.stats()
+        assert after["fingerprints"] == before["fingerprints"]
+        assert after["fingerprint_runs"] == before["fingerprint_runs"] - 3 * merged
+
+    # Restarts and audits.
+
+    @rule(keep_index=st.booleans())
+    def restart_from_a_snapshot(self, keep_index: bool) -> None:
         before = {span: read(self.core, span) for span in self.windows}
-        self.core = Core.restore(SECRET, self.core.snapshot())
+        snapshot = self.core.snapshot()
+        if not keep_index:
+            Core.remove_index(self.index)
+        self.core = Core.restore(SECRET, snapshot, 100, self.index)
+        self.catch_up(self.core)
         self.oracle.restart()
         self.sealed = None
         self.refolds = []
         assert before == {span: read(self.core, span) for span in self.windows}
 
-    @rule(at=st.floats(0, 1))
-    def replay_from_a_snapshot_in_the_middle(self, at: float) -> None:
-        """Feed part of the log, snapshot, restore, feed the rest: as the core that saw it live."""
-        core = self.new_core()
+    def catch_up(self, core: Core) -> None:
+        """Give the index what it misses of the log that the core stands for."""
+        seq, commit_hash = core.index_head
+        if seq > 0:
+            assert self.log[seq - 1].sealed.commit_hash == commit_hash
+        for commit in self.log[seq : core.commit_seq]:
+            sealed = commit.sealed
+            core.catch_up(sealed.commit_seq, sealed.commit_hash, sealed.segment)
+
+    @rule(at=st.floats(0, 1), spills=st.tuples(st.booleans(), st.booleans()))
+    def replay_from_a_snapshot_in_the_middle(self, at: float, spills: tuple[bool, bool]) -> None:
+        """Feed part of the log, snapshot, restore, feed the rest: as the core that saw it live.
+
+        The index may stand for less of the log than the snapshot, and for more.
+        """
+        folder = self.index.with_name("replayed")
+        Core.remove_index(folder)
+        core = self.new_core(folder)
         for index in self.subscriptions:
             self.register(core, index)
         for span in self.windows:
             assert core.open_window(*span.args())
         split = int(at * len(self.log))
-        self.feed(core, self.log[:split])
-        core = Core.restore(SECRET, core.snapshot())
+        self.feed(core, self.log[: split // 2])
+        core.spill(1 if spills[0] else 10**6)
+        self.feed(core, self.log[split // 2 : split])
+        snapshot = core.snapshot()
+        if spills[1]:
+            self.feed(core, self.log[split:])
+            core.spill(1)
+        core = Core.restore(SECRET, snapshot, 100, folder)
+        self.catch_up(core)
         self.feed(core, self.log[split:])
         assert self.check_windows(core) == len(self.windows)
         assert (core.commit_seq, core.commit_hash) == (self.core.commit_seq, self.core.commit_hash)

@@ -371,6 +371,10 @@ class Oracle:
         assert self.sealed is not None
         self.sealed = None
 
+    def fingerprints(self) -> set[Any]:
+        """What makes each committed event that can be repeated the one it is."""
+        return {event.key() for _, event in self.committed} - {None}
+
     def restart(self) -> None:
         """What is not committed is gone; batches count from 1 again."""
         self.open, self.sealed, self.batch = [], None, 1

@@ -244,11 +244,16 @@ def test_a_snapshot_holds_what_is_committed_only(meter: Meter) -> None:
     subscribe(meter)
     meter.open_window(WINDOW)
     send(meter, "a")
-    commit(meter)
+    segment = commit(meter)
     send(meter, "b")
     meter.seal(SECOND_US, [(STREAM, "fact.v1", b"x")])
     send(meter, "c")
     restored = Meter.restore(b"0123456789abcdef", meter.snapshot())
+    for refused in (lambda: send(restored, "a"), lambda: commit(restored)):
+        with pytest.raises(RuntimeError, match="not at the end of the log"):
+            refused()
+    restored.catch_up(*restored.commit_head, segment)
+    assert restored.index_head == restored.commit_head
     assert restored.read_window(WINDOW) == totals(1, "1.5")
     assert restored.commit_head == (1, meter.commit_head[1])
     assert restored.head(STREAM)[0] == 1

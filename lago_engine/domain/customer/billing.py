@@ -141,8 +141,8 @@ def _redrafted(decision: Decision, draft: Invoice, kind: InvoiceKind) -> Invoice
 
 def _relinked(decision: Decision, link: InvoiceLink) -> Item:
     subscription = decision.state.subscriptions[link.subscription_id]
-    plan = decision.organization.plans_by_id[link.plan_id]
-    return subscription, plan, replace(link, plan_version=plan.version)
+    plan = plan_of(subscription, decision.organization)
+    return subscription, plan, replace(link, plan_id=plan.id, plan_version=plan.version)
 
 
 def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:

@@ -32,6 +32,13 @@ from lago_engine.domain.customer.payments import (
     record_outcome,
     retry_payment,
 )
+from lago_engine.domain.customer.price_overrides import (
+    create_filter_override,
+    delete_filter_override,
+    override_charge,
+    override_filter,
+    override_fixed_charge,
+)
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.subscription_updates import update_subscription
@@ -94,6 +101,33 @@ def _(command: c.CreateSubscription, decision: Decision) -> None:
 @_decide.register
 def _(command: c.UpdateSubscription, decision: Decision) -> None:
     update_subscription(decision, command.subscription_id, command.input)
+
+
+@_decide.register
+def _(command: c.OverrideCharge, decision: Decision) -> None:
+    override_charge(decision, command.subscription_id, command.code, command.input)
+
+
+@_decide.register
+def _(command: c.CreateFilterOverride, decision: Decision) -> None:
+    create_filter_override(decision, command.subscription_id, command.code, command.input)
+
+
+@_decide.register
+def _(command: c.OverrideFilter, decision: Decision) -> None:
+    override_filter(
+        decision, command.subscription_id, command.code, command.filter_id, command.input
+    )
+
+
+@_decide.register
+def _(command: c.DeleteFilterOverride, decision: Decision) -> None:
+    delete_filter_override(decision, command.subscription_id, command.code, command.filter_id)
+
+
+@_decide.register
+def _(command: c.OverrideFixedCharge, decision: Decision) -> None:
+    override_fixed_charge(decision, command.subscription_id, command.code, command.input)
 
 
 @_decide.register

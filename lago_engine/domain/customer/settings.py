@@ -59,8 +59,8 @@ def applicable_taxes(state: OrganizationState, *sets: tuple[UUID, ...]) -> tuple
 
 
 def plan_of(subscription: Subscription, organization: OrganizationState) -> Plan:
-    """The plan that prices the subscription now."""
-    return organization.plans_by_id[subscription.plan_id]
+    """The plan that prices the subscription now: its own child plan, else the one it was put on."""
+    return subscription.plan_override or organization.plans_by_id[subscription.plan_id]
 
 
 def subject_of(

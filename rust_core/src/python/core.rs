@@ -1,5 +1,7 @@
 //! `Core`, `Ingest` and `Sealed` for Python; documented in `_core.pyi`.
 
+use std::path::PathBuf;
+
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -10,10 +12,11 @@ use super::log_fold::{PyLogFold, PyRefold};
 use super::repetitions::{difference, DifferenceRow, PyComparison};
 use super::{hash_bytes, head_tuple, id_bytes, slices, Hash32, Id16};
 use crate::advance::Place;
-use crate::chain::Head;
+use crate::chain::{CommitHead, Head};
 use crate::charge::Charge;
 use crate::commit::{Fact, Sealed};
 use crate::core::{Answer, Core};
+use crate::dedup::Index;
 use crate::error::Result;
 use crate::keep::Days;
 use crate::log_fold::LogFold;
@@ -94,20 +97,33 @@ pub(super) struct PyCore(pub(super) Core);
 #[allow(clippy::needless_pass_by_value)] // Extracted arguments are owned.
 impl PyCore {
     #[new]
-    #[pyo3(signature = (secret, max_batch = 100))]
-    fn new(secret: Id16, max_batch: usize) -> Self {
-        Self(Core::new(secret.id(), max_batch))
+    #[pyo3(signature = (secret, max_batch = 100, index = None))]
+    fn new(
+        py: Python<'_>,
+        secret: Id16,
+        max_batch: usize,
+        index: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let core = py.detach(|| Core::new(secret.id(), max_batch, index.as_deref()))?;
+        Ok(Self(core))
     }
 
     #[staticmethod]
-    #[pyo3(signature = (secret, snapshot, max_batch = 100))]
+    fn remove_index(index: PathBuf) -> PyResult<()> {
+        Ok(Index::remove(&index)?)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (secret, snapshot, max_batch = 100, index = None))]
     fn restore(
         py: Python<'_>,
         secret: Id16,
         snapshot: PyBackedBytes,
         max_batch: usize,
+        index: Option<PathBuf>,
     ) -> PyResult<Self> {
-        let core = py.detach(|| Core::restore(secret.id(), max_batch, &snapshot))?;
+        let core =
+            py.detach(|| Core::restore(secret.id(), max_batch, index.as_deref(), &snapshot))?;
         Ok(Self(core))
     }
 
@@ -411,6 +427,31 @@ impl PyCore {
 
     fn apply_commit(&self, seq: u64, hash: Hash32) -> PyResult<()> {
         Ok(self.0.apply_commit(seq, hash.0)?)
+    }
+
+    fn catch_up(
+        &self,
+        py: Python<'_>,
+        seq: u64,
+        hash: Hash32,
+        segment: Option<PyBackedBytes>,
+    ) -> PyResult<()> {
+        let commit = CommitHead { seq, hash: hash.0 };
+        Ok(py.detach(|| self.0.catch_up(commit, segment.as_deref()))?)
+    }
+
+    fn spill(&self, py: Python<'_>, at_least: u64) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.spill(at_least))?)
+    }
+
+    fn merge(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.merge())?)
+    }
+
+    #[getter]
+    fn index_head<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyBytes>)> {
+        let commit = self.0.lock()?.dedup.position().commit;
+        Ok((commit.seq, hash_bytes(py, &commit.hash)))
     }
 
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

@@ -9,7 +9,7 @@ mod readers;
 mod repetitions;
 mod usage_errors;
 
-use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -21,6 +21,7 @@ use crate::wire::Hash;
 
 mod errors {
     pyo3::import_exception!(lago_engine.errors, CorruptionError);
+    pyo3::import_exception!(lago_engine.errors, IndexDamaged);
 }
 
 impl From<CoreError> for PyErr {
@@ -28,8 +29,10 @@ impl From<CoreError> for PyErr {
         let message = error.to_string();
         match error {
             CoreError::Corruption(_) => errors::CorruptionError::new_err(message),
+            CoreError::Index(_) => errors::IndexDamaged::new_err(message),
             CoreError::Argument(_) => PyValueError::new_err(message),
             CoreError::State(_) => PyRuntimeError::new_err(message),
+            CoreError::Io(_) => PyOSError::new_err(message),
             CoreError::Overflow(_) => PyOverflowError::new_err(message),
         }
     }
