@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -40,7 +41,9 @@ def _lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterator[Line
     lines = []
     base = _base_fee(given, subscription, plan, link)
     if base is not None:
-        lines.append(Line(base, fee_taxes(given.organization, given.profile, plan), (plan.id,)))
+        lines.append(
+            Line(base, fee_taxes(given.organization, given.profile, plan), _plan_ids(plan))
+        )
     lines += _usage_lines(given, item, usage)
     yield from lines
     yield from _commitment_line(given, item, lines)
@@ -57,7 +60,12 @@ def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterato
         given.invoice_id, subscription, plan, subject, link, used, metrics
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
-        yield Line(fee, taxes, (plan.id,))
+        yield Line(fee, taxes, _plan_ids(plan))
+
+
+def _plan_ids(plan: Plan) -> tuple[UUID, ...]:
+    """The plan, and the one that a child plan is a copy of."""
+    return (plan.id,) if plan.parent_id is None else (plan.id, plan.parent_id)
 
 
 def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> Iterator[Line]:
@@ -77,7 +85,7 @@ def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> 
     fee = commitment_fee(given.invoice_id, subscription, plan, reconciled, here, billed)
     if fee is not None:
         taxes = fee_taxes(given.organization, given.profile, plan, plan.minimum_commitment)
-        yield Line(fee, taxes, (plan.id,))
+        yield Line(fee, taxes, _plan_ids(plan))
 
 
 def _base_fee(
