@@ -17,6 +17,7 @@ from lago_engine.domain.events import (
     FeeDeleted,
     FeePaymentStatusChanged,
     InvoiceClosed,
+    InvoiceDeleted,
     InvoiceDrafted,
     InvoiceFinalized,
     InvoiceMetadataSet,
@@ -70,6 +71,7 @@ class InvoiceProjection(Projection):
         InvoiceRefreshed,
         InvoiceFinalized,
         InvoiceClosed,
+        InvoiceDeleted,
         InvoiceVoided,
         InvoicePaymentOverdue,
         PaymentRecorded,
@@ -94,7 +96,7 @@ def _apply(event: DomainEvent, context: Context) -> None:
     match event:
         case InvoiceDrafted() | InvoiceRefreshed() | InvoiceFinalized():
             _replace(event.invoice, context)
-        case InvoiceClosed(invoice=invoice):
+        case InvoiceClosed(invoice=invoice) | InvoiceDeleted(invoice=invoice):
             _forget_fees(invoice.id, context)
             context.delete("invoice", str(invoice.id))
         case InvoiceVoided(invoice_id=invoice_id, voided_at=voided_at):
