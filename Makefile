@@ -7,7 +7,7 @@ CORE := lago_engine/_core.abi3.so
 RUST := Cargo.toml Cargo.lock rust_core/Cargo.toml $(shell find rust_core/src -name '*.rs')
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help dev demo test lint types packaging check bench wheel
+.PHONY: help dev demo test lint types packaging check simulate bench wheel
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "wheel      dist/*.whl"
 	@echo "packaging  the wheels in a clean environment"
 	@echo "check      lint types packaging test"
+	@echo "simulate   random lives with failures, seed after seed (SEED=n SEEDS=n CUSTOMERS=n YEARS=n)"
 	@echo "bench      measurements                             (BENCH='ingest replay' for some of them)"
 
 dev: $(INSTALLED) $(CORE)
@@ -62,6 +63,10 @@ packaging: wheel
 	$(BIN)/pytest tests/packaging/wheels.py
 
 check: lint types packaging test
+
+simulate: dev
+	$(BIN)/python tests/simulation/run.py $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	$(if $(CUSTOMERS),--customers $(CUSTOMERS)) $(if $(YEARS),--years $(YEARS))
 
 bench: dev
 	$(BIN)/python benchmarks/run.py $(BENCH)

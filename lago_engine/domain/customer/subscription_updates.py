@@ -24,8 +24,9 @@ from lago_engine.domain.customer.subscription_input import (
     timezone_now,
 )
 from lago_engine.domain.customer.termination import CREDIT_NOTE_OPTIONS, INVOICE_OPTIONS
+from lago_engine.domain.customer.windows import billing_instant
 from lago_engine.domain.periods import next_billing_at
-from lago_engine.domain.timezones import MICROSECOND, local_date, start_of_day, zone
+from lago_engine.domain.timezones import MICROSECOND, local_date, zone
 from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotAllowed, NotFound
 
@@ -114,8 +115,8 @@ def _check_order_number(before: Subscription, after: Subscription) -> None:
 def _with_cursor(decision: Decision, subscription: Subscription) -> Subscription:
     """The next billing day with the new `ending_at`; a day that waits to be billed is kept."""
     subject = subject_of(subscription, decision.state.profile, decision.organization)
-    day = subscription.next_billing_on
-    after = decision.now if day is None else start_of_day(day, subject.tz) - MICROSECOND
+    waiting = billing_instant(subject, subscription)
+    after = decision.now if waiting is None else waiting - MICROSECOND
     following = next_billing_at(subject, after)
     return replace(
         subscription,
