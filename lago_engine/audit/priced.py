@@ -23,7 +23,12 @@ from lago_engine.store.upcasters import UPCASTERS
 Bucket = tuple[UUID | None, tuple[str | None, ...]]
 """Charge filter, None for the default bucket, and a value per pricing group key."""
 
-SUBSCRIPTION_EVENTS = (e.SubscriptionCreated, e.SubscriptionStarted, e.SubscriptionUpdated)
+SUBSCRIPTION_EVENTS = (
+    e.SubscriptionCreated,
+    e.SubscriptionStarted,
+    e.SubscriptionUpdated,
+    e.SubscriptionRepriced,
+)
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -23,6 +23,7 @@ from lago_engine.store.port import Store
 from lago_engine.store.query import Filter, Query
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 ACTOR: Final = "catalog"
 BACKOFF_S: Final = 1.0
@@ -50,12 +51,13 @@ class Change(Protocol):
     def event(self) -> e.DomainEvent: ...
 
 
-class Partition(Protocol):
+class Engine(Protocol):
     """What the follower needs of the engine."""
 
-    store: Store
+    @property
+    def store(self) -> Store: ...
 
-    async def read(self, function: Callable[..., Any], *args: object) -> Any: ...
+    async def read(self, function: Callable[..., T], *args: object) -> T: ...
 
     async def execute(
         self, command: c.CustomerCommand | c.OrganizationCommand, *, actor: str
@@ -65,8 +67,8 @@ class Partition(Protocol):
 class PlanFollower:
     """Carries changes of the catalog to the customers they concern."""
 
-    def __init__(self, partition: Partition, *, backoff_s: float = BACKOFF_S) -> None:
-        self._partition = partition
+    def __init__(self, engine: Engine, *, backoff_s: float = BACKOFF_S) -> None:
+        self._engine = engine
         self._backoff_s = backoff_s
         self._queue: deque[Change] = deque()
         self._refused: list[Change] = []
@@ -121,7 +123,9 @@ class PlanFollower:
                 continue
             except DomainError as error:
                 # A person must change something first; the next start, or the same request again, tries again.
-                log.error("not_followed", change=type(self._queue[0].event).__name__, error=str(error))
+                log.error(
+                    "not_followed", change=type(self._queue[0].event).__name__, error=str(error)
+                )
                 self._refused.append(self._queue[0])
             self._queue.popleft()
 
@@ -160,7 +164,7 @@ class PlanFollower:
             )
             for customer_id in sorted(concerned)
         )
-        drafted = await self._partition.read(self._drafted, organization_id)
+        drafted = await self._engine.read(self._drafted, organization_id)
         await self._execute(
             c.RefreshDrafts(
                 organization_id=organization_id, customer_id=customer_id, plan_id=plan.id
@@ -175,13 +179,11 @@ class PlanFollower:
             while customers := await self._customers(organization_id, _LIVE, on_plan):
                 await self._leave(organization_id, plan_id, customers)
             await self._leave(
-                organization_id, plan_id, await self._partition.read(self._drafted, organization_id)
+                organization_id, plan_id, await self._engine.read(self._drafted, organization_id)
             )
             await self._execute([c.RemovePlan(organization_id=organization_id, plan_id=plan_id)])
 
-    async def _leave(
-        self, organization_id: UUID, plan_id: UUID, customers: Sequence[UUID]
-    ) -> None:
+    async def _leave(self, organization_id: UUID, plan_id: UUID, customers: Sequence[UUID]) -> None:
         await self._execute(
             c.LeavePlan(organization_id=organization_id, customer_id=customer_id, plan_id=plan_id)
             for customer_id in customers
@@ -200,31 +202,26 @@ class PlanFollower:
             for customer_id in customers
         )
 
-    async def _execute(
-        self, commands: Iterable[c.CustomerCommand | c.OrganizationCommand]
-    ) -> None:
+    async def _execute(self, commands: Iterable[c.CustomerCommand | c.OrganizationCommand]) -> None:
         """All of them; the first failure is raised when the others are done."""
-        waiting = list(commands)
+        waiting, failures = list(commands), list[BaseException]()
         for start in range(0, len(waiting), CHUNK):
             answers = await asyncio.gather(
                 *(
-                    self._partition.execute(command, actor=ACTOR)
+                    self._engine.execute(command, actor=ACTOR)
                     for command in waiting[start : start + CHUNK]
                 ),
                 return_exceptions=True,
             )
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    raise answer
+            failures += [answer for answer in answers if isinstance(answer, BaseException)]
+        for failure in failures:
+            raise failure
 
     # --- who is concerned ----------------------------------------------------------------------
 
     async def _customers(self, organization_id: UUID, *conditions: Filter) -> Sequence[UUID]:
         """The customers that have a subscription which meets all conditions."""
-        found: Sequence[UUID] = await self._partition.read(
-            self._owners, organization_id, "subscription", conditions
-        )
-        return found
+        return await self._engine.read(self._owners, organization_id, "subscription", conditions)
 
     def _drafted(self, organization_id: UUID) -> Sequence[UUID]:
         """The customers that have a draft."""
@@ -234,7 +231,7 @@ class PlanFollower:
         self, organization_id: UUID, kind: str, conditions: tuple[Filter, ...]
     ) -> Sequence[UUID]:
         owners: set[UUID] = set()
-        documents, offset, total = self._partition.store.documents, 0, 1
+        documents, offset, total = self._engine.store.documents, 0, 1
         while offset < total:
             query = Query(
                 filters=conditions, order=(("position", "asc"),), offset=offset, limit=PAGE
