@@ -121,15 +121,17 @@ def _fee(
 ) -> FeeExplained:
     window = fee["from_date"], fee["to_date"]
     events: list[UsageLine] = []
+    prorated = False
     if fee["item"]["type"] == "charge" and fee["lago_true_up_parent_fee_id"] is None:
         charge = charges[UUID(fee["lago_charge_id"])]
+        prorated = charge.keeps_changes
         events = _events(store, organization_id, fee, charge, window)
     return FeeExplained(
         fee_id=fee["lago_id"],
         item=_named(fee["item"]),
         amount_cents=fee["amount_cents"],
         taxes_amount_cents=fee["taxes_amount_cents"],
-        derivation=list(_derivation(fee, currency)),
+        derivation=list(_derivation(fee, currency, prorated=prorated)),
         window=window,
         events_count=fee["events_count"],
         events=events,
@@ -145,7 +147,7 @@ def _named(item: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _derivation(fee: Mapping[str, Any], currency: str) -> Iterator[str]:
+def _derivation(fee: Mapping[str, Any], currency: str, *, prorated: bool) -> Iterator[str]:
     exact = f"{fee['precise_amount']} {currency} → {fee['amount_cents']} minor units"
     days = f"for the days of the window {fee['from_date']} … {fee['to_date']}"
     if fee["item"]["type"] == "subscription":
@@ -156,6 +158,8 @@ def _derivation(fee: Mapping[str, Any], currency: str) -> Iterator[str]:
         yield f"exact amount {exact} (the minimum rounded half away from zero)"
     else:
         yield f"{fee['events_count']} usage events aggregate to {fee['units']} units"
+        if prorated:
+            yield f"each of them paid by the day, {days}"
         yield from _pricing(fee, exact)
     for tax in fee.get("applied_taxes", ()):
         yield f"tax {tax['tax_code']}: {tax['tax_rate']} % → {tax['amount_cents']}"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from itertools import chain
 from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from lago_engine.actors.directory import metered_charge
 from lago_engine.audit.recompute import INVOICE_EVENTS
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.invoicing.model import InvoiceLink
-from lago_engine.metering import MeteredCharge, MeteredFilter
+from lago_engine.domain.rating.assignment import assigned_filter, property_text
+from lago_engine.metering import MeteredCharge
 from lago_engine.store.codec import EventCodec, unpack_state
 from lago_engine.store.port import Store
 from lago_engine.store.upcasters import UPCASTERS
@@ -29,8 +27,6 @@ SUBSCRIPTION_EVENTS = (
     e.SubscriptionUpdated,
     e.SubscriptionRepriced,
 )
-
-_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def priced_charges(store: Store, customer_id: UUID, invoice_id: UUID) -> dict[UUID, MeteredCharge]:
@@ -82,41 +78,8 @@ def bucket_of(charge: MeteredCharge, properties: Mapping[str, Any]) -> Bucket:
 
     Most keys win; of filters with the same keys one whose values are all among those of the other; then the first.
     """
-    filter_ = _filter_of(charge, properties)
+    index = assigned_filter([each.values for each in charge.filters], properties)
+    filter_ = None if index is None else charge.filters[index]
     keys = charge.pricing_group_keys if filter_ is None else filter_.pricing_group_keys
-    group = tuple(_text(properties.get(key)) or None for key in keys)
+    group = tuple(property_text(properties.get(key)) or None for key in keys)
     return None if filter_ is None else filter_.filter_id, group
-
-
-def _filter_of(charge: MeteredCharge, properties: Mapping[str, Any]) -> MeteredFilter | None:
-    matching = [
-        each
-        for each in charge.filters
-        if all(_text(properties.get(key)) in values for key, values in each.values.items())
-    ]
-    if not matching:
-        return None
-    most = max(len(each.values) for each in matching)
-    matching = [each for each in matching if len(each.values) == most]
-    return next(
-        each for each in matching if not any(_is_narrower(other, each) for other in matching)
-    )
-
-
-def _is_narrower(one: MeteredFilter, other: MeteredFilter) -> bool:
-    left = {key: set(values) for key, values in one.values.items()}
-    right = {key: set(values) for key, values in other.values.items()}
-    return left.keys() == right.keys() and left != right and all(left[k] <= right[k] for k in left)
-
-
-def _text(value: Any) -> str | None:
-    """The text that a property is compared by; None for a missing one."""
-    match value:
-        case None | str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case Decimal():
-            return format(value, "f")
-        case _:
-            return _encoder.encode(value).decode()
