@@ -58,6 +58,8 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.CreditNoteRestored,
     e.CreditNoteUpdated,
     e.CreditNoteVoided,
+    e.RefundRequested,
+    e.RefundStatusChanged,
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,

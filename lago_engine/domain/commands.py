@@ -382,6 +382,13 @@ class RecordPaymentOutcome(CustomerCommand, frozen=True, kw_only=True):
     outcome: Any
 
 
+class RecordRefundOutcome(CustomerCommand, frozen=True, kw_only=True):
+    """What a payment provider answered about the refund of a credit note."""
+
+    credit_note_id: UUID
+    outcome: Any
+
+
 class LinkProviderCustomer(CustomerCommand, frozen=True, kw_only=True):
     """The provider made its own record of the customer, under this id."""
 

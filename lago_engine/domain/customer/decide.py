@@ -40,6 +40,7 @@ from lago_engine.domain.customer.price_overrides import (
     override_fixed_charge,
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
+from lago_engine.domain.customer.refunds import record_refund_outcome
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
@@ -229,6 +230,13 @@ def _(command: c.RecordPaymentOutcome, decision: Decision) -> None:
     outcome = command.outcome
     assert isinstance(outcome, PaymentOutcome)
     record_outcome(decision, command.payment_id, outcome)
+
+
+@_decide.register
+def _(command: c.RecordRefundOutcome, decision: Decision) -> None:
+    outcome = command.outcome
+    assert isinstance(outcome, PaymentOutcome)
+    record_refund_outcome(decision, command.credit_note_id, outcome)
 
 
 @_decide.register
