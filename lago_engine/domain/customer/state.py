@@ -182,9 +182,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
     usage_windows in use follow from subscriptions and drafts. billed_usage: by subscription, of charges paid in advance.
     regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
-    applied_coupons, credit_notes: all of them, oldest first.
-    usage_windows in use follow from subscriptions and drafts. applied_coupons, credit_notes: all of them, oldest first. refunds: by credit
-    note, those without a final outcome.
+    applied_coupons, credit_notes: all of them, oldest first. refunds: by credit note, those without a final outcome.
     """
 
     profile: CustomerProfile
