@@ -260,7 +260,7 @@ class Engine:
             try:
                 used = self._narrowed(asked)
             except WindowNotReady as missing:
-                await self.partition.read(self.partition.usage.fold, missing.window)
+                await self.partition.complete(missing.window)
                 continue
             if used is None:
                 used = await self.partition.read(self._asked_folds.read, asked)
