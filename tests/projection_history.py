@@ -32,7 +32,13 @@ from lago_engine.domain.customer.profile import (
     CustomerMetadata,
     CustomerProfile,
 )
-from lago_engine.domain.customer.state import InvoiceMetadata, Payment, PlanChange, Subscription
+from lago_engine.domain.customer.state import (
+    InvoiceMetadata,
+    Payment,
+    PlanChange,
+    Refund,
+    Subscription,
+)
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import (
@@ -622,6 +628,19 @@ CREDIT_NOTE = CreditNote(
 )
 USED_NOTE = replace(CREDIT_NOTE, balance_amount_cents=400)
 
+REFUND = Refund(
+    credit_note_id=CREDIT_NOTE.id,
+    payment_id=SECOND_ATTEMPT.id,
+    provider="manual",
+    connection_code=SECOND_ATTEMPT.connection_code or "",
+    provider_customer_id="cus_9",
+    provider_payment_id="pi_2",
+    amount_cents=105,
+    amount_currency="EUR",
+    idempotency_key=f"{CREDIT_NOTE.id}:refund:1",
+)
+UNWANTED = other_invoice("unwanted", status="draft", sequential_id=None)
+
 CORRECTING: tuple[DomainEvent, ...] = (
     events.CouponCreated(coupon=replace(COUPON, code="early spring")),
     events.CouponUpdated(coupon=COUPON, previous_code="early spring"),
@@ -648,6 +667,14 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.CreditNoteConsumed(credit_note=USED_NOTE, invoice_id=MISTAKEN.id, amount_cents=600),
     events.CreditNoteRestored(credit_note=CREDIT_NOTE, invoice_id=MISTAKEN.id, amount_cents=600),
     events.CreditNoteUpdated(credit_note=replace(CREDIT_NOTE, metadata={"k": "v"})),
+    events.RefundRequested(customer=CUSTOMER, refund=REFUND),
+    events.RefundStatusChanged(
+        customer=CUSTOMER,
+        refund=REFUND,
+        credit_note=replace(CREDIT_NOTE, refund_status="failed"),
+        error_code="expired",
+        error_message="The card is gone.",
+    ),
     events.CreditNoteVoided(
         credit_note=replace(CREDIT_NOTE, credit_status="voided", balance_amount_cents=0)
     ),
@@ -657,6 +684,8 @@ CORRECTING: tuple[DomainEvent, ...] = (
             InvoiceMetadata(id=make_id("entry"), key="order", value="7", created_at=BILLED_AT),
         ),
     ),
+    events.InvoiceDrafted(invoice=UNWANTED),
+    events.InvoiceDeleted(invoice=UNWANTED),
     events.InvoicePaymentDisputeLost(invoice_id=FINAL.id, lost_at=BILLED_AT),
     events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
 )

@@ -304,6 +304,27 @@ class VoidInvoice(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
+class CreateOneOffInvoice(CustomerCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+    input: Input
+
+
+class LoseDispute(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class RetryInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class DeleteInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
 class ApplyCoupon(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
@@ -358,6 +379,13 @@ class RecordPaymentOutcome(CustomerCommand, frozen=True, kw_only=True):
     """What a payment provider answered or reported about one payment."""
 
     payment_id: UUID
+    outcome: Any
+
+
+class RecordRefundOutcome(CustomerCommand, frozen=True, kw_only=True):
+    """What a payment provider answered about the refund of a credit note."""
+
+    credit_note_id: UUID
     outcome: Any
 
 

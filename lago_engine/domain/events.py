@@ -25,7 +25,7 @@ from lago_engine.domain.catalog.entities import (
     WebhookEndpoint,
 )
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Subscription
+from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.model import Credit, Invoice
@@ -252,6 +252,12 @@ class InvoiceVoided(DomainEvent, frozen=True, tag="invoice_voided.v1"):
     voided_at: datetime
 
 
+class InvoiceDeleted(DomainEvent, frozen=True, tag="invoice_deleted.v1"):
+    """A draft was thrown away; the periods on it count as billed."""
+
+    invoice: Invoice
+
+
 class InvoicePaymentOverdue(DomainEvent, frozen=True, tag="invoice_payment_overdue.v1"):
     invoice_id: UUID
 
@@ -344,6 +350,23 @@ class CreditNoteVoided(DomainEvent, frozen=True, tag="credit_note_voided.v1"):
     """What was left of it is gone."""
 
     credit_note: CreditNote
+
+
+class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):
+    """A provider is to be asked to give money back, once per `refund.idempotency_key`."""
+
+    customer: CustomerProfile
+    refund: Refund
+
+
+class RefundStatusChanged(DomainEvent, frozen=True, tag="refund_status_changed.v1"):
+    """What the provider answered; the credit note as it is after that."""
+
+    customer: CustomerProfile
+    refund: Refund
+    credit_note: CreditNote
+    error_code: str | None = None
+    error_message: str | None = None
 
 
 class PaymentRequested(DomainEvent, frozen=True, tag="payment_requested.v1"):

@@ -60,6 +60,7 @@ SECTIONS_SENT: Final[dict[str, tuple[str, ...]]] = {
         "applied_invoice_custom_sections",
     ),
     "invoice.voided": _DRAFT[:-1],
+    "invoice.deleted": _DRAFT,
     "invoice.payment_dispute_lost": ("customer",),
     "invoice.payment_status_updated": ("customer", "fees"),
     "invoice.payment_overdue": ("customer", "fees", "applied_taxes"),
@@ -250,7 +251,18 @@ def _invoice_drafted(event: events.InvoiceDrafted, context: Context) -> Iterator
 
 
 def _invoice_finalized(event: events.InvoiceFinalized, context: Context) -> Iterator[Notice]:
-    yield _invoice("invoice.created", event.invoice.id, context)
+    one_off = event.invoice.invoice_type == "one_off"
+    webhook_type = "invoice.one_off_created" if one_off else "invoice.created"
+    yield _invoice(webhook_type, event.invoice.id, context)
+
+
+def _invoice_deleted(event: events.InvoiceDeleted, context: Context) -> Iterator[Notice]:
+    def payload() -> Members:
+        body = _require_before("invoice", str(event.invoice.id), context)
+        gone = _sections("invoice.deleted", _shown("invoice", body, context))
+        return {**gone, "status": "deleted"}
+
+    yield Notice("invoice.deleted", "invoice", payload)
 
 
 def _invoice_voided(event: events.InvoiceVoided, context: Context) -> Iterator[Notice]:
@@ -307,6 +319,29 @@ def _credit_note_created(event: events.CreditNoteCreated, context: Context) -> I
     yield from _invoice_status_of(note.invoice_id, event.invoice_payment_status, context)
 
 
+def _refund_changed(event: events.RefundStatusChanged, context: Context) -> Iterator[Notice]:
+    if event.credit_note.refund_status != "failed":
+        return
+    refund, customer = event.refund, event.customer
+    connection = context.organization.connections[refund.connection_code]
+    yield Notice(
+        "credit_note.provider_refund_failure",
+        "credit_note_payment_provider_refund_error",
+        lambda: {
+            "lago_credit_note_id": refund.credit_note_id,
+            "lago_customer_id": customer.id,
+            "external_customer_id": customer.external_id,
+            "provider_customer_id": refund.provider_customer_id,
+            "payment_provider": connection.simulated_as or refund.provider,
+            "payment_provider_code": refund.connection_code,
+            "provider_error": {
+                "message": event.error_message,
+                "error_code": event.error_code,
+            },
+        },
+    )
+
+
 def _invoice_status_updated(
     event: events.InvoicePaymentStatusUpdated, context: Context
 ) -> Iterator[Notice]:
@@ -360,9 +395,11 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.SubscriptionCanceled: _subscription_ended,
     events.InvoiceDrafted: _invoice_drafted,
     events.InvoiceFinalized: _invoice_finalized,
+    events.InvoiceDeleted: _invoice_deleted,
     events.InvoiceVoided: _invoice_voided,
     events.InvoicePaymentOverdue: _invoice_overdue,
     events.CreditNoteCreated: _credit_note_created,
+    events.RefundStatusChanged: _refund_changed,
     events.InvoicePaymentStatusUpdated: _invoice_status_updated,
     events.InvoicePaymentDisputeLost: _dispute_lost,
     events.PaymentRecorded: _payment_recorded,

@@ -24,6 +24,7 @@ SCHEMAS = {
     "invoice": "InvoiceObjectExtended",
     "payment": "PaymentObject",
     "payment_provider_invoice_payment_error": "InvoicePaymentFailureObject",
+    "credit_note_payment_provider_refund_error": "CreditNotePaymentProviderRefundError",
     "credit_note": "CreditNoteExtendedObject",
     "payment_dispute_lost": "InvoicePaymentDisputeLostObject",
 }
@@ -102,6 +103,10 @@ def test_the_whole_sequence_of_a_history() -> None:
         "subscription.trial_ended",
         "subscription.updated",
         "credit_note.created",
+        "credit_note.provider_refund_failure",
+        "invoice.drafted",
+        "invoice.ready_to_finalize",
+        "invoice.deleted",
         "invoice.payment_dispute_lost",
         "invoice.payment_status_updated",
         "customer.updated",
