@@ -23,6 +23,7 @@ from lago_engine.domain.commands import (
     CreateSubscription,
     CustomerCommand,
     FinalizeInvoice,
+    LeavePlan,
     OrganizationCommand,
     TerminateSubscription,
 )
@@ -36,7 +37,7 @@ log = structlog.get_logger(__name__)
 DECIDING_S: Final = 0.01
 """After so long deciding, what is decided is committed first: usage waits for that commit."""
 
-CLOSING = (AdvanceTime, CreateSubscription, FinalizeInvoice, TerminateSubscription)
+CLOSING = (AdvanceTime, CreateSubscription, FinalizeInvoice, LeavePlan, TerminateSubscription)
 """Commands after which usage of a window comes too late to be billed."""
 
 
