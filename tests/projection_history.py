@@ -709,12 +709,13 @@ LEAVING: tuple[DomainEvent, ...] = (
             SUBSCRIPTION, status="terminated", terminated_at=BILLED_AT + timedelta(days=40)
         ),
     ),
-    events.SubscriptionUpdated(
+    events.SubscriptionRepriced(
         customer=CUSTOMER,
         subscription=replace(RECONSIDERED, status="canceled", plan_override=CHILD_PLAN),
     ),
     events.BillableMetricDeleted(metric=SPARE_METRIC),
-    events.PlanDeleted(plan=SPARE_PLAN),
+    events.PlanDeletionRequested(plan=replace(SPARE_PLAN, pending_deletion=True)),
+    events.PlanDeleted(plan=replace(SPARE_PLAN, pending_deletion=True)),
     events.TaxDeleted(tax=LEVY),
     events.AddOnDeleted(add_on=ADD_ON),
     events.WebhookEndpointDeleted(endpoint=CHOOSY_ENDPOINT),

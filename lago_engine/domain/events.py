@@ -155,6 +155,12 @@ class PlanUpdated(DomainEvent, frozen=True, tag="plan_updated.v1"):
     announced: bool = True
 
 
+class PlanDeletionRequested(DomainEvent, frozen=True, tag="plan_deletion_requested.v1"):
+    """The plan is to be deleted as soon as its subscriptions have ended, which the engine sees to."""
+
+    plan: Plan
+
+
 class PlanDeleted(DomainEvent, frozen=True, tag="plan_deleted.v1"):
     plan: Plan
 
@@ -206,6 +212,13 @@ class SubscriptionUpdated(DomainEvent, frozen=True, tag="subscription_updated.v1
 
 class SubscriptionTrialEnded(DomainEvent, frozen=True, tag="subscription_trial_ended.v1"):
     """The base fee of an active subscription is not free any more."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
+class SubscriptionRepriced(DomainEvent, frozen=True, tag="subscription_repriced.v1"):
+    """The child plan of the subscription changed, by its own paths or after its parent."""
 
     customer: CustomerProfile
     subscription: Subscription

@@ -125,7 +125,22 @@ def _plan_changed(
     yield Notice(f"plan.{done}", "plan", lambda: _plan(context.require("plan", code)))
 
 
+def _plan_deletion_requested(
+    event: events.PlanDeletionRequested, context: Context
+) -> Iterator[Notice]:
+    """Told when it is asked for, not again when the plan is gone (plans.md §12)."""
+    code = event.plan.code
+    yield Notice(
+        "plan.deleted",
+        "plan",
+        lambda: without(_plan(context.require("plan", code)), "entitlements"),
+    )
+
+
 def _plan_deleted(event: events.PlanDeleted, context: Context) -> Iterator[Notice]:
+    if event.plan.pending_deletion:
+        return
+
     def payload() -> Members:
         plan = without(_plan(_require_before("plan", event.plan.code, context)), "entitlements")
         return {**plan, "pending_deletion": True}
@@ -384,6 +399,7 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.BillableMetricDeleted: _metric_deleted,
     events.PlanCreated: _plan_changed,
     events.PlanUpdated: _plan_changed,
+    events.PlanDeletionRequested: _plan_deletion_requested,
     events.PlanDeleted: _plan_deleted,
     events.CustomerCreated: _customer_changed,
     events.CustomerUpdated: _customer_changed,

@@ -111,7 +111,6 @@ def test_the_whole_sequence_of_a_history() -> None:
         "invoice.payment_status_updated",
         "customer.updated",
         "subscription.terminated",
-        "subscription.updated",
         "billable_metric.deleted",
         "plan.deleted",
     ]

@@ -286,6 +286,7 @@ class Plan(Entity, frozen=True):
     usage_thresholds: tuple[UsageThreshold, ...] = ()
     parent_id: UUID | None = None
     metadata: Mapping[str, str | None] | None = None
+    pending_deletion: bool = False
 
     @property
     def used_tax_ids(self) -> set[UUID]:

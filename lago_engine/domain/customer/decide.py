@@ -11,6 +11,13 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
+from lago_engine.domain.customer.catalog_changes import (
+    follow_add_on,
+    follow_metric,
+    follow_plan,
+    leave_plan,
+    refresh_drafts,
+)
 from lago_engine.domain.customer.coupons import apply_coupon, terminate_applied_coupon
 from lago_engine.domain.customer.credit_notes import (
     change_metadata,
@@ -134,6 +141,31 @@ def _(command: c.OverrideFixedCharge, decision: Decision) -> None:
 @_decide.register
 def _(command: c.TerminateSubscription, decision: Decision) -> None:
     terminate_on_request(decision, command.external_id, command.input)
+
+
+@_decide.register
+def _(command: c.FollowPlan, decision: Decision) -> None:
+    follow_plan(decision, command.plan_id, command.version, cascade=command.cascade)
+
+
+@_decide.register
+def _(command: c.FollowMetric, decision: Decision) -> None:
+    follow_metric(decision, command.metric_id)
+
+
+@_decide.register
+def _(command: c.FollowAddOn, decision: Decision) -> None:
+    follow_add_on(decision, command.add_on_id)
+
+
+@_decide.register
+def _(command: c.RefreshDrafts, decision: Decision) -> None:
+    refresh_drafts(decision, command.plan_id)
+
+
+@_decide.register
+def _(command: c.LeavePlan, decision: Decision) -> None:
+    leave_plan(decision, command.plan_id)
 
 
 @_decide.register

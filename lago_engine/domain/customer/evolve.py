@@ -58,12 +58,14 @@ def _(event: e.SubscriptionCreated, state: CustomerState) -> CustomerState:
 
 @_evolve.register(e.SubscriptionStarted)
 @_evolve.register(e.SubscriptionUpdated)
+@_evolve.register(e.SubscriptionRepriced)
 @_evolve.register(e.SubscriptionTrialEnded)
 @_evolve.register(e.SubscriptionTerminated)
 @_evolve.register(e.SubscriptionCanceled)
 def _(
     event: e.SubscriptionStarted
     | e.SubscriptionUpdated
+    | e.SubscriptionRepriced
     | e.SubscriptionTrialEnded
     | e.SubscriptionTerminated
     | e.SubscriptionCanceled,
