@@ -198,6 +198,7 @@ class Charge(Entity, frozen=True):
     recurring metric are paid by the day. parent_id: on a child plan, the charge of the parent that it is a copy of.
     pay_in_advance: each event is billed when it arrives, on an invoice of its own if `invoiceable`, else as a fee that
     stands alone. regroup_paid_fees: of the latter, those that were paid are put on one invoice at the end of a period.
+    accepts_target_wallet: its usage may be paid from the wallet that an event names.
     """
 
     id: UUID
@@ -216,6 +217,7 @@ class Charge(Entity, frozen=True):
     invoiceable: bool = True
     regroup_paid_fees: Literal["invoice"] | None = None
     parent_id: UUID | None = None
+    accepts_target_wallet: bool = False
 
 
 class FixedCharge(Entity, frozen=True):
