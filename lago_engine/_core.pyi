@@ -276,6 +276,8 @@ class Core:
 
         False: there are not, or another spill is under way. OSError: they stay in memory, the next call tries again.
         """
+    def pretend(self, keys: int) -> None:
+        """For measurements: a run of made-up fingerprints, as if so many other events had been seen."""
     def merge(self) -> bool:
         """Make one run of several if there are too many. Raises IndexDamaged; then the next opening begins anew."""
 

@@ -273,6 +273,10 @@ class Meter:
         """
         return self._core.spill(at_least)
 
+    def pretend(self, keys: int) -> None:
+        """For measurements: one more run, of made-up fingerprints, as if so many other events had been seen."""
+        self._core.pretend(keys)
+
     def merge(self) -> bool:
         """Make one run of several if there are too many; False if not. Seconds per 100 million fingerprints."""
         return self._core.merge()

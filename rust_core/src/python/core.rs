@@ -448,6 +448,10 @@ impl PyCore {
         Ok(py.detach(|| self.0.merge())?)
     }
 
+    fn pretend(&self, py: Python<'_>, keys: u64) -> PyResult<()> {
+        Ok(py.detach(|| self.0.pretend(keys))?)
+    }
+
     #[getter]
     fn index_head<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyBytes>)> {
         let commit = self.0.lock()?.dedup.position().commit;
