@@ -17,7 +17,7 @@ from typing import Final
 from benchmarks import world
 from benchmarks.load import Target
 
-START_WAIT_S: Final = 40
+START_WAIT_S: Final = 120
 _LISTENS = re.compile(rb"listens on http://[\d.]+:(\d+)")
 
 

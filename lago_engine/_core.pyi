@@ -261,6 +261,8 @@ class Core:
         """(stream_id, version, hash) in log order. A version that is not the next one raises CorruptionError."""
     def apply_segment(self, segment: bytes) -> None:
         """Heads, index, fingerprints and windows as if it had been confirmed here."""
+    def apply_usage(self, commits: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """(segment, seq, hash) of commits that follow one another and hold usage only; uses all cores."""
     def apply_commit(self, seq: int, hash: bytes) -> None: ...
     def catch_up(self, seq: int, hash: bytes, segment: bytes | None) -> None:
         """Only the fingerprints of the next commit after `index_head`."""

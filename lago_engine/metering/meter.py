@@ -253,6 +253,10 @@ class Meter:
         """Recovery: the usage of one commit, after its facts."""
         self._core.apply_segment(segment)
 
+    def apply_usage(self, commits: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """Recovery: (segment, seq, hash) of commits that follow one another and hold usage only; uses all cores."""
+        self._core.apply_usage(commits)
+
     def apply_commit(self, seq: int, commit_hash: bytes) -> None:
         """Recovery: the end of a commit."""
         self._core.apply_commit(seq, commit_hash)

@@ -425,6 +425,21 @@ impl PyCore {
         Ok(py.detach(|| self.0.apply_segment(&segment))?)
     }
 
+    fn apply_usage(
+        &self,
+        py: Python<'_>,
+        commits: Vec<(PyBackedBytes, u64, Hash32)>,
+    ) -> PyResult<()> {
+        py.detach(|| {
+            let commits = commits.iter().map(|(segment, seq, hash)| {
+                let (seq, hash) = (*seq, hash.0);
+                (segment.as_ref(), CommitHead { seq, hash })
+            });
+            self.0.apply_usage(&commits.collect::<Vec<_>>())
+        })?;
+        Ok(())
+    }
+
     fn apply_commit(&self, seq: u64, hash: Hash32) -> PyResult<()> {
         Ok(self.0.apply_commit(seq, hash.0)?)
     }
