@@ -7,7 +7,7 @@ CORE := lago_engine/_core.abi3.so
 RUST := Cargo.toml Cargo.lock rust_core/Cargo.toml $(shell find rust_core/src -name '*.rs')
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help dev demo test lint types packaging check bench wheel
+.PHONY: help dev demo test lint types packaging check simulate bench wheel fuzz
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,8 @@ help:
 	@echo "wheel      dist/*.whl"
 	@echo "packaging  the wheels in a clean environment"
 	@echo "check      lint types packaging test"
+	@echo "fuzz       coverage-guided fuzzing of parser and expressions  (FUZZ_S=seconds for each)"
+	@echo "simulate   random lives with failures, seed after seed (SEED=n SEEDS=n CUSTOMERS=n YEARS=n)"
 	@echo "bench      measurements                             (BENCH='ingest replay' for some of them)"
 
 dev: $(INSTALLED) $(CORE)
@@ -63,5 +65,26 @@ packaging: wheel
 
 check: lint types packaging test
 
+simulate: dev
+	$(BIN)/python tests/simulation/run.py $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	$(if $(CUSTOMERS),--customers $(CUSTOMERS)) $(if $(YEARS),--years $(YEARS))
+
 bench: dev
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+# What cargo-fuzz does, on stable: coverage counters from LLVM, the driver from libfuzzer-sys, which needs a C++ compiler.
+# Finds gather under target/fuzz; a crash is a file to be put into the corpus, with a fix.
+FUZZ_S ?= 60
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+SANCOV := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+
+fuzz:
+	RUSTFLAGS="$(SANCOV)" cargo build --package lago-engine-fuzz --features libfuzzer --bins --locked \
+		--profile fuzz --target $(HOST) --target-dir target/fuzz
+	set -e; for target in body expression; do \
+		mkdir -p target/fuzz/found/$$target; \
+		target/fuzz/$(HOST)/fuzz/fuzz_$$target -max_total_time=$(FUZZ_S) -max_len=4096 -timeout=10 -print_final_stats=1 \
+			-artifact_prefix=target/fuzz/crash-$$target- target/fuzz/found/$$target rust_core/fuzz/corpus/$$target; \
+	done

@@ -17,16 +17,21 @@ from uuid import UUID
 import msgspec
 
 from benchmarks.report import Result
-from lago_engine.domain.catalog.entities import BillableMetric, Charge
+from lago_engine.domain.catalog.entities import BillableMetric, Charge, ChargeFilter
 from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.decimals import CONTEXT
 from lago_engine.domain.money import to_minor
+from lago_engine.domain.rating.buckets import rate_buckets
 from lago_engine.domain.rating.charge_fees import rate_charge
+from lago_engine.domain.rating.prorating import PaidDays
 
 RUNS: Final = 5
 FEES: Final = 10_000
 GOAL: Final = 20_000
 TIERS: Final = 5
+CHARGES: Final = 100
+FILTERS: Final = 20
+PLAN_GOAL_MS: Final = 50
 
 _ID: Final = UUID("0196f3a0-0000-8000-8000-0000000000be")
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,6 +52,8 @@ def _tiers(price: str) -> list[dict[str, Any]]:
         for number in range(TIERS)
     ]
 
+
+_DAYS: Final = PaidDays(carried=30, period=30)
 
 PROPERTIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "standard": {"amount": "0.0125"},
@@ -84,6 +91,29 @@ def _rate(charge: Charge) -> float:
     return FEES / (perf_counter() - began)
 
 
+def _rate_plan() -> float:
+    """Milliseconds for one invoice's worth of a wide plan."""
+    charge = _charge("graduated")
+    filters = tuple(
+        ChargeFilter(
+            id=UUID(int=number),
+            values={"region": (str(number),)},
+            properties=charge.properties,
+            created_at=_NOW,
+        )
+        for number in range(FILTERS)
+    )
+    charge = msgspec.structs.replace(charge, filters=filters)
+    used = [
+        *(BucketUsage(units, 1, each.id) for units, each in zip(UNITS, filters, strict=False)),
+        BucketUsage(UNITS[FILTERS], 1),
+    ]
+    began = perf_counter()
+    for _ in range(CHARGES):
+        list(rate_buckets(charge, _METRIC, used, "EUR", _DAYS))
+    return 1000 * (perf_counter() - began)
+
+
 def _floor() -> float:
     """One exact product and its rounding to cents: what any price has to do."""
     price = Decimal("0.0125")
@@ -107,6 +137,13 @@ def results() -> Iterator[Result]:
             if model in ("graduated", "graduated_percentage", "volume")
             else "",
         )
+    yield Result.of(
+        f"rating, {CHARGES} graduated charges with {FILTERS} filters each",
+        "ms",
+        [_rate_plan() for _ in range(RUNS)],
+        floor=1000 * CHARGES * (FILTERS + 1) / floor,
+        goal=PLAN_GOAL_MS,
+    )
 
 
 async def measure(folder: Path) -> AsyncIterator[Result]:

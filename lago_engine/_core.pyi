@@ -205,6 +205,10 @@ class Core:
         """
     def begin_refold(self, subscription_id: bytes, from_us: int, to_us: int) -> Refold | None:
         """The same piece by piece; None: the window is not registered."""
+    def is_incomplete(self, subscription_id: bytes, from_us: int, to_us: int) -> bool:
+        """Whether the window is registered and must be folded before it can be read."""
+    def take_incomplete(self) -> list[tuple[bytes, int, int]]:
+        """Windows that became incomplete since the last call, and are so still; after `restore`, all incomplete ones."""
     def finish_refold(self, refold: Refold) -> bool:
         """Answers as `fold_window`; once per refold."""
     def log_fold(self, streams: Sequence[bytes] | None = None) -> LogFold:

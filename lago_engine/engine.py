@@ -22,7 +22,13 @@ from lago_engine.documents import render_invoice
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import RecordPaymentOutcome
+from lago_engine.domain.commands import (
+    CreateSubscription,
+    RecordPaymentOutcome,
+    TerminateSubscription,
+    UpdateSubscription,
+    UpsertCustomer,
+)
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
@@ -46,6 +52,13 @@ from lago_engine.store.segments import stored_segments
 
 log = structlog.get_logger(__name__)
 
+AFTER_WHAT_IS_DUE: Final = (
+    CreateSubscription,
+    TerminateSubscription,
+    UpdateSubscription,
+    UpsertCustomer,
+)
+"""Commands that decide from now on what is billed, so that earlier periods must have been billed."""
 REACTOR_CURSOR: Final = "reactor:payments"
 CURSOR_EVERY_S: Final = 1.0
 
@@ -66,6 +79,11 @@ class Engine:
     @property
     def store(self) -> Store:
         return self.partition.store
+
+    @property
+    def refolds(self) -> Mapping[str, int]:
+        """Usage windows that wait for the log, are being folded from it, and were since the start."""
+        return self.partition.refolder.progress._asdict()
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -176,6 +194,8 @@ class Engine:
     # --- commands and usage --------------------------------------------------------------------
 
     async def execute(self, command: Command, *, actor: str) -> Sequence[DomainEvent]:
+        if isinstance(command, AFTER_WHAT_IS_DUE):
+            await self.scheduler.catch_up_customer(command.organization_id, command.customer_id)
         return await self.partition.execute(command, actor=actor)
 
     async def ingest(
@@ -245,7 +265,7 @@ class Engine:
             try:
                 used = self._narrowed(asked)
             except WindowNotReady as missing:
-                await self.partition.read(self.partition.usage.fold, missing.window)
+                await self.partition.complete(missing.window)
                 continue
             if used is None:
                 used = await self.partition.read(self._asked_folds.read, asked)

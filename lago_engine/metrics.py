@@ -51,7 +51,17 @@ class _EngineCollector(Collector):
             "Usage events accepted since start with a timestamp beyond 2200, as milliseconds give",
             value=stats.far_timestamps,
         )
+        refolds = self._partition.refolder.progress
+        yield CounterMetricFamily(
+            "lago_usage_window_refolds",
+            "Usage windows folded from the log since start",
+            value=refolds.folded,
+        )
         gauges = {
+            "lago_usage_windows_incomplete": (
+                "Usage windows that wait for the log, or are being folded from it",
+                refolds.waiting + refolds.folding,
+            ),
             "lago_usage_staged_bytes": ("Usage waiting for its commit", stats.staged_bytes),
             "lago_fingerprints": ("Usage events that a repetition would meet", stats.fingerprints),
             "lago_fingerprint_runs": ("Files of the index of usage events", stats.fingerprint_runs),

@@ -203,6 +203,21 @@ class Shop:
         await self.organization(c.CreatePlan, input=given | fields)
         return self
 
+    async def plan_of_one_charge(self, code: str, metric: str, **charge: Any) -> Shop:
+        """A monthly plan in arrears that costs nothing but its charge."""
+        metric_id = str(self.engine.organization(self.id).metrics[metric].id)
+        given = {
+            "code": code,
+            "name": code.title(),
+            "interval": "monthly",
+            "amount_cents": 0,
+            "amount_currency": "EUR",
+            "pay_in_advance": False,
+            "charges": [{"billable_metric_id": metric_id, **charge}],
+        }
+        await self.organization(c.CreatePlan, input=given)
+        return self
+
     async def customer(self, external_id: str, **fields: Any) -> Shop:
         given = {"external_id": external_id, **fields}
         await self.order(c.UpsertCustomer, external_id, external_id=external_id, input=given)

@@ -16,6 +16,7 @@ from lago_engine.domain.catalog.entities import (
     BillableMetric,
     Charge,
     Coupon,
+    MinimumCommitment,
     Organization,
     PaymentConnection,
     Plan,
@@ -621,6 +622,8 @@ CREDIT_NOTE = CreditNote(
 )
 USED_NOTE = replace(CREDIT_NOTE, balance_amount_cents=400)
 
+UNWANTED = other_invoice("unwanted", status="draft", sequential_id=None)
+
 CORRECTING: tuple[DomainEvent, ...] = (
     events.CouponCreated(coupon=replace(COUPON, code="early spring")),
     events.CouponUpdated(coupon=COUPON, previous_code="early spring"),
@@ -656,8 +659,21 @@ CORRECTING: tuple[DomainEvent, ...] = (
             InvoiceMetadata(id=make_id("entry"), key="order", value="7", created_at=BILLED_AT),
         ),
     ),
+    events.InvoiceDrafted(invoice=UNWANTED),
+    events.InvoiceDeleted(invoice=UNWANTED),
     events.InvoicePaymentDisputeLost(invoice_id=FINAL.id, lost_at=BILLED_AT),
     events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
+)
+
+CHILD_PLAN = replace(
+    PLAN,
+    id=make_id("child plan"),
+    parent_id=PLAN.id,
+    metadata=None,
+    charges=(replace(CHARGE, id=make_id("child charge"), parent_id=CHARGE.id),),
+    minimum_commitment=MinimumCommitment(
+        id=make_id("commitment"), amount_cents=500, created_at=START, updated_at=START
+    ),
 )
 
 LEAVING: tuple[DomainEvent, ...] = (
@@ -667,6 +683,10 @@ LEAVING: tuple[DomainEvent, ...] = (
         subscription=replace(
             SUBSCRIPTION, status="terminated", terminated_at=BILLED_AT + timedelta(days=40)
         ),
+    ),
+    events.SubscriptionUpdated(
+        customer=CUSTOMER,
+        subscription=replace(RECONSIDERED, status="canceled", plan_override=CHILD_PLAN),
     ),
     events.BillableMetricDeleted(metric=SPARE_METRIC),
     events.PlanDeleted(plan=SPARE_PLAN),

@@ -14,6 +14,7 @@ from lago_engine.actors.batches import Batches
 from lago_engine.actors.directory import Directory
 from lago_engine.actors.mailbox import Waiting
 from lago_engine.actors.open_windows import OpenWindows
+from lago_engine.actors.refolding import Refolder
 from lago_engine.actors.residents import Resident, Residents, outbox_sequence_key
 from lago_engine.actors.tentative import Fact, Tentative
 from lago_engine.domain.customer.due import next_due
@@ -52,6 +53,7 @@ class Committer:
         due: DueIndex,
         windows: OpenWindows,
         batches: Batches,
+        refolder: Refolder,
     ) -> None:
         self.listeners: list[Listener] = []
         self._store = store
@@ -62,6 +64,7 @@ class Committer:
         self._due = due
         self._windows = windows
         self._batches = batches
+        self._refolder = refolder
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
 
     def stop(self) -> None:
@@ -106,6 +109,8 @@ class Committer:
         if tentative.facts:
             # Windows are open before the usage of this commit is folded, as a replay opens them.
             await loop.run_in_executor(self._writer, self._meter.confirm)
+        if tentative.facts:
+            self._refolder.follow()
         self._batches.release(sealed_batch, committed=True)
         for listener in self.listeners:
             listener(Committed(last_position=position, facts=tentative.facts))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import structlog
 
+from lago_engine.actors.aside import Aside
 from lago_engine.actors.batches import Batches
 from lago_engine.actors.directory import Directory
-from lago_engine.actors.mailbox import Command, Waiting
+from lago_engine.actors.mailbox import Waiting
 from lago_engine.actors.open_windows import OpenWindows
 from lago_engine.actors.tentative import Tentative
 from lago_engine.actors.usage import UsageWindows, WindowNotReady
@@ -27,9 +28,8 @@ from lago_engine.domain.commands import (
 )
 from lago_engine.domain.customer.decide import decide_customer
 from lago_engine.domain.customer.decision import Recorded
-from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.errors import DomainError, NotFound, UnavailableError
-from lago_engine.metering import Meter
+from lago_engine.metering import Meter, Window
 
 log = structlog.get_logger(__name__)
 
@@ -40,12 +40,12 @@ CLOSING = (AdvanceTime, CreateSubscription, FinalizeInvoice, TerminateSubscripti
 """Commands after which usage of a window comes too late to be billed."""
 
 
-class Blocking(Protocol):
-    """Runs a blocking read off the loop."""
+class _MustFold(Exception):
+    """A decision needs a window that must be folded from the log first."""
 
-    def __call__(
-        self, function: Callable[[UsageWindow], None], window: UsageWindow, /
-    ) -> Awaitable[None]: ...
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self.window = window
 
 
 class Decider:
@@ -60,7 +60,7 @@ class Decider:
         usage: UsageWindows,
         windows: OpenWindows,
         batches: Batches,
-        read: Blocking,
+        aside: Aside,
     ) -> None:
         self._meter = meter
         self._clock = clock
@@ -68,32 +68,44 @@ class Decider:
         self._usage = usage
         self._windows = windows
         self._batches = batches
-        self._read = read
+        self._aside = aside
 
-    async def decide(
+    def decide(
         self, waiting: Sequence[Waiting], tentative: Tentative
     ) -> tuple[list[Waiting], Sequence[Waiting]]:
         """The commands that were accepted, and those that must wait for the commit of this tick.
 
-        Those that were refused have their answer already.
+        Those that were refused have their answer already. One that needs a window from the log is set aside, with
+        all that its customer was sent after it.
         """
         accepted: list[Waiting] = []
         time = asyncio.get_running_loop().time
         until = time() + DECIDING_S
         for number, item in enumerate(waiting):
+            if self._aside.takes(item):
+                continue
             late = number > 0 and time() > until
             if late or tentative.must_commit_before(item.command) or self._usage_came_before(item):
                 return accepted, waiting[number:]
-            try:
-                item.recorded = await self._decide_one(item.command, tentative)
-            except (DomainError, UnavailableError) as refusal:
-                item.reject(refusal)
-                continue
-            except Exception as error:  # A defect in one decision must not stop the others.
-                log.exception("decision_failed", command=type(item.command).__name__)
-                item.reject(error)
-                continue
-            command = item.command
+            if self._attempt(item, tentative):
+                accepted.append(item)
+        return accepted, ()
+
+    def _attempt(self, item: Waiting, tentative: Tentative) -> bool:
+        """Whether the command was accepted; if not, it was refused or is set aside."""
+        command = item.command
+        accepted = False
+        try:
+            item.recorded = self._decide_one(item, tentative)
+        except _MustFold as missing:
+            self._aside.put(item, missing.window)
+            return False
+        except (DomainError, UnavailableError) as refusal:
+            item.reject(refusal)
+        except Exception as error:  # A defect in one decision must not stop the others.
+            log.exception("decision_failed", command=type(command).__name__)
+            item.reject(error)
+        else:
             tentative.add(
                 item.recorded,
                 organization_id=command.organization_id,
@@ -101,10 +113,13 @@ class Decider:
                 actor=item.actor,
                 correlation_id=item.correlation_id,
             )
-            accepted.append(item)
-        return accepted, ()
+            accepted = True
+        self._windows.borrow(item)
+        return accepted
 
-    async def _decide_one(self, command: Command, tentative: Tentative) -> Sequence[Recorded]:
+    def _decide_one(self, item: Waiting, tentative: Tentative) -> Sequence[Recorded]:
+        """Raises _MustFold; the windows that the command needed until then stay open for it."""
+        command = item.command
         organization = tentative.organization(command.organization_id)
         now = organization.clock if organization and organization.clock else self._clock.now()
         if isinstance(command, OrganizationCommand):
@@ -123,8 +138,10 @@ class Decider:
                     usage=self._usage.read,
                 )
             except WindowNotReady as missing:
-                await self._read(self._usage.fold, missing.window)
-                self._windows.borrow(missing.window)
+                item.windows.append(missing.window)
+                incomplete = self._usage.require(missing.window)
+                if incomplete is not None:
+                    raise _MustFold(incomplete) from None
 
     def _usage_came_before(self, item: Waiting) -> bool:
         """Whether the command closes a usage window while usage that came before it is not committed."""

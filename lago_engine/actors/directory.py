@@ -20,6 +20,7 @@ from lago_engine.domain.catalog.entities import (
     Plan,
 )
 from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
 from lago_engine.domain.rating.presentation import presentation_keys
@@ -73,7 +74,11 @@ class Directory:
             for subscription_id in sorted(self._by_plan.get(event.plan.id, ())):
                 self._put_subscription(self._entries[subscription_id], event.plan)
         elif isinstance(
-            event, e.SubscriptionCreated | e.SubscriptionStarted | e.SubscriptionTerminated
+            event,
+            e.SubscriptionCreated
+            | e.SubscriptionStarted
+            | e.SubscriptionUpdated
+            | e.SubscriptionTerminated,
         ):
             self._subscription(event.customer.id, event.subscription, state)
 
@@ -94,23 +99,29 @@ class Directory:
     ) -> None:
         if subscription.started_at is None:
             return
+        plan = plan_of(subscription, state)
         entry = Entry(
             id=subscription.id,
             organization_id=state.organization.id,
             customer_id=customer_id,
             external_id=subscription.external_id,
-            plan_id=subscription.plan_id,
+            plan_id=plan.id,
             started_at=subscription.started_at,
             terminated_at=subscription.terminated_at,
         )
         self._index(entry)
-        self._put_subscription(entry, state.plans_by_id[entry.plan_id])
+        if subscription.plan_override:
+            self._put_plan(plan, state)
+        self._put_subscription(entry, plan)
 
     def _index(self, entry: Entry) -> None:
-        if entry.id not in self._entries:
+        before = self._entries.get(entry.id)
+        if before is None:
             key = entry.organization_id, entry.external_id
             self._by_external_id.setdefault(key, []).append(entry.id)
-            self._by_plan.setdefault(entry.plan_id, set()).add(entry.id)
+        elif before.plan_id != entry.plan_id:
+            self._by_plan[before.plan_id].discard(entry.id)
+        self._by_plan.setdefault(entry.plan_id, set()).add(entry.id)
         self._entries[entry.id] = entry
 
     def _put_plan(self, plan: Plan, state: OrganizationState) -> None:

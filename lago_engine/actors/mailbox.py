@@ -10,6 +10,7 @@ import msgspec
 
 from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
 from lago_engine.domain.customer.decision import Recorded
+from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.domain.events import DomainEvent
 from lago_engine.errors import UnavailableError
 
@@ -19,7 +20,7 @@ Command = OrganizationCommand | CustomerCommand
 class Waiting(msgspec.Struct, eq=False):
     """A command, who sent it, and where its answer goes.
 
-    batch: the batch that took usage in when the command came.
+    batch: the batch that took usage in when the command came. windows: those registered for its decision.
     """
 
     command: Command
@@ -28,6 +29,7 @@ class Waiting(msgspec.Struct, eq=False):
     answer: asyncio.Future[Sequence[DomainEvent]]
     batch: int
     recorded: Sequence[Recorded] = ()
+    windows: list[UsageWindow] = []
 
     def succeed(self) -> None:
         """Answer with what the command made happen."""
@@ -50,9 +52,9 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, waiting: Waiting) -> None:
-        """Add a command; a full mailbox refuses it with 429."""
-        if len(self._waiting) >= self._limit:
+    def put(self, waiting: Waiting, *, aside: int = 0) -> None:
+        """Add a command; a full mailbox refuses it with 429. aside: commands that count as well."""
+        if len(self._waiting) + aside >= self._limit:
             raise UnavailableError("too many commands are waiting", status=429, retry_after_s=1)
         self._waiting.append(waiting)
 

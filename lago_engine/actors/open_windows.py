@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from lago_engine.actors.mailbox import Waiting
 from lago_engine.actors.residents import Residents
 from lago_engine.actors.usage import UsageWindows
+from lago_engine.domain.commands import CustomerCommand
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
 
@@ -34,9 +36,11 @@ class OpenWindows:
         else:
             self._of.pop(customer_id, None)
 
-    def borrow(self, window: UsageWindow) -> None:
-        """A decision of this tick reads the window; afterwards nobody may need it."""
-        self._borrowed.add(window)
+    def borrow(self, item: Waiting) -> None:
+        """Windows a command had opened for its decision; after the commit of this tick nobody may need them."""
+        if isinstance(item.command, CustomerCommand):
+            needed = self._of.get(item.command.customer_id, set())
+            self._borrowed.update(window for window in item.windows if window not in needed)
 
     def give_back(self) -> None:
         """Close what was borrowed and is needed by no customer."""

@@ -17,12 +17,14 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from lago_engine.actors.aside import Aside
 from lago_engine.actors.batches import Batches
 from lago_engine.actors.committing import Committer, Listener
 from lago_engine.actors.deciding import Decider
 from lago_engine.actors.directory import Directory
 from lago_engine.actors.mailbox import Command, Mailbox, Waiting
 from lago_engine.actors.open_windows import OpenWindows
+from lago_engine.actors.refolding import Refolder
 from lago_engine.actors.residents import Residents
 from lago_engine.actors.tentative import Tentative
 from lago_engine.actors.usage import UsageWindows
@@ -30,6 +32,7 @@ from lago_engine.clock import Clock
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CustomerCommand
 from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import IndexDamaged, NotFound, UnavailableError
@@ -98,7 +101,9 @@ class Partition:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
         self._loop_task: asyncio.Task[None] | None = None
         self._between_commits: list[Callable[[], Awaitable[None]]] = []
+        self.refolder = Refolder(self.usage)
         self._windows = OpenWindows(self.usage, residents)
+        self._aside = Aside(self.refolder, self._mailbox, self._windows, self._wake.set)
         self._decider = Decider(
             meter=meter,
             clock=clock,
@@ -106,7 +111,7 @@ class Partition:
             usage=self.usage,
             windows=self._windows,
             batches=self._batches,
-            read=self.read,
+            aside=self._aside,
         )
         self._committer = Committer(
             store=store,
@@ -117,6 +122,7 @@ class Partition:
             due=due,
             windows=self._windows,
             batches=self._batches,
+            refolder=self.refolder,
         )
 
     @property
@@ -127,7 +133,8 @@ class Partition:
     # --- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to take commands."""
+        """Begin to take commands, and to complete the windows that were not."""
+        self.refolder.follow()
         self._loop_task = asyncio.create_task(self._run(), name="partition")
 
     async def stop(self) -> None:
@@ -136,6 +143,7 @@ class Partition:
         self._wake.set()
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
+        await self.refolder.stop()
         self._committer.stop()
         self._readers.shutdown(wait=True)
 
@@ -202,6 +210,12 @@ class Partition:
             self.residents.shrink()
         return state
 
+    async def complete(self, window: UsageWindow) -> None:
+        """Return when a usage window can be read; asked for later, folded earlier."""
+        incomplete = self.usage.require(window)
+        if incomplete is not None:
+            await asyncio.shield(self.refolder.ready(incomplete))
+
     # --- usage in ------------------------------------------------------------------------------
 
     async def ingest(
@@ -246,7 +260,8 @@ class Partition:
         answer: asyncio.Future[Sequence[DomainEvent]]
         answer = asyncio.get_running_loop().create_future()
         batch = self.meter.open_batch
-        self._mailbox.put(Waiting(command, actor, correlation_id, answer, batch))
+        item = Waiting(command, actor, correlation_id, answer, batch)
+        self._mailbox.put(item, aside=len(self._aside))
         self._wake.set()
         return await answer
 
@@ -258,7 +273,7 @@ class Partition:
 
     async def _run(self) -> None:
         try:
-            while not (self._closing and not self._has_work()):
+            while not (self._closing and not self._has_work() and not self._aside):
                 if not self._has_work():
                     self._wake.clear()
                     await self._wake.wait()
@@ -290,7 +305,7 @@ class Partition:
             await self._awaken(
                 [w.command.customer_id for w in waiting if isinstance(w.command, CustomerCommand)]
             )
-            accepted, later = await self._decider.decide(waiting, tentative)
+            accepted, later = self._decider.decide(waiting, tentative)
         except UnavailableError as error:  # The store cannot be read.
             self._projections.discard()
             _reject_all(waiting, error)
@@ -317,6 +332,7 @@ class Partition:
         """Nobody may wait for ever for an engine that has stopped."""
         gone = UnavailableError("the engine has stopped", retry_after_s=5)
         _reject_all([*self._deciding, *self._mailbox.take(len(self._mailbox))], gone)
+        self._aside.refuse(gone)
         self._batches.abandon()
 
 

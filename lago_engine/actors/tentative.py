@@ -21,6 +21,7 @@ from lago_engine.domain.events import (
     PlanUpdated,
     SubscriptionCreated,
     SubscriptionStarted,
+    SubscriptionUpdated,
 )
 from lago_engine.domain.timezones import micros
 from lago_engine.projecting.inline import InlineRunner
@@ -121,6 +122,8 @@ class Tentative:
         if isinstance(event, SubscriptionCreated | SubscriptionStarted):
             self._starting.add(event.customer.id)
             self._external_ids.add((organization_id, event.subscription.external_id))
+        elif isinstance(event, SubscriptionUpdated) and event.subscription.plan_override:
+            self._starting.add(event.customer.id)
         elif isinstance(event, PlanUpdated):
             self._repriced.add(organization_id)
         organization = evolve_organization(self.organization(organization_id), event)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.domain.timezones import day_starts, micros, to_exclusive, zone
 from lago_engine.metering import BucketUsage as MeteredUsage
-from lago_engine.metering import Meter, Period, Window
+from lago_engine.metering import Meter, Period, Refold, Window
 from lago_engine.store.port import Store
+
+SEGMENTS_PER_READ: Final = 64
+"""Segments in memory at a time while a window is folded."""
 
 
 class WindowNotReady(Exception):
@@ -28,6 +32,7 @@ class UsageWindows:
     def __init__(self, meter: Meter, store: Store) -> None:
         self._meter = meter
         self._store = store
+        self._stopping = False
 
     def read(
         self,
@@ -59,13 +64,44 @@ class UsageWindows:
         for window in windows:
             self._meter.close_window(_window(window))
 
-    def fold(self, window: UsageWindow) -> None:
-        """Complete a window from the log; blocks on reading its segments."""
+    def require(self, window: UsageWindow) -> Window | None:
+        """Register a window; None when it can be read, else what has to be folded first."""
         metered = _window(window)
-        while not self._meter.open_window(metered):
-            numbers = self._meter.needed_segments(metered.subscription_id)
-            if self._meter.fold_window(metered, self._store.read_segments(numbers)):
-                return
+        return None if self._meter.open_window(metered) else metered
+
+    def fold(self, window: UsageWindow) -> None:
+        """Register a window and complete it from the log; blocks on reading its segments."""
+        metered = self.require(window)
+        if metered is not None:
+            self.refold(metered)
+
+    def refold(self, window: Window) -> None:
+        """Complete a window from the log, if it is registered still; blocks. Any thread."""
+        while not self._stopping and self._meter.is_incomplete(window):
+            refold = self._meter.begin_refold(window)
+            if refold is not None and self._feed(refold):
+                self._meter.finish_refold(refold)
+
+    def _feed(self, refold: Refold) -> bool:
+        """False: stopped on the way."""
+        numbers = refold.needed
+        for start in range(0, len(numbers), SEGMENTS_PER_READ):
+            if self._stopping:
+                return False
+            refold.feed(self._store.read_segments(numbers[start : start + SEGMENTS_PER_READ]))
+        return not self._stopping
+
+    def stop_folding(self) -> None:
+        """Give up refolds under way; their windows stay incomplete."""
+        self._stopping = True
+
+    def is_incomplete(self, window: Window) -> bool:
+        """Whether the window is registered and cannot be read yet."""
+        return self._meter.is_incomplete(window)
+
+    def take_incomplete(self) -> Sequence[Window]:
+        """Windows that became incomplete since the last call."""
+        return self._meter.take_incomplete()
 
 
 def day_starts_us(start: datetime, end: datetime, timezone: str | None) -> list[int] | None:

@@ -49,10 +49,11 @@ def _plan(call: Call) -> Plan:
 async def _shown(call: Call, plan_code: str, section: str) -> dict[str, Members]:
     """The items of a section of the plan's document, by id."""
     document = members(await call.stored("plan", plan_code))
-    return {_id(item): item for item in members_list(document[section])}
+    return {id_of(item): item for item in members_list(document[section])}
 
 
-def _id(item: Members) -> str:
+def id_of(item: Members) -> str:
+    """The `lago_id` of an item that is JSON text."""
     return bytes(item["lago_id"]).decode().strip('"')
 
 
@@ -192,7 +193,7 @@ async def _answer_filter(call: Call, plan: Plan, filter_: ChargeFilter) -> web.R
 
 async def _shown_filters(call: Call, plan: Plan) -> dict[str, Members]:
     charges = (await _shown(call, plan.code, "charges")).values()
-    return {_id(each): each for charge in charges for each in members_list(charge["filters"])}
+    return {id_of(each): each for charge in charges for each in members_list(charge["filters"])}
 
 
 # --- fixed charges -----------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from lago_engine.domain.events import (
     SubscriptionUpdated,
 )
 from lago_engine.errors import NotFound
+from lago_engine.projecting.presenting import plan_address
 from lago_engine.projecting.wire import Members, members, read_string, without
 from lago_engine.store.query import Filter, Query
 
@@ -84,7 +85,8 @@ async def answer_whole(call: Call, body: bytes) -> web.Response:
 async def with_plan(call: Call, body: bytes) -> Members:
     """A stored subscription as clients see it now, with its plan."""
     subscription = call.present(KIND, body)
-    plan = call.present("plan", await call.stored("plan", read_string(subscription["plan_code"])))
+    kind, key = plan_address(body, call.organization)
+    plan = call.present(kind, await call.stored(kind, key))
     return subscription | {"plan": without(plan, *PLAN_SECTIONS_ELSEWHERE)}
 
 
@@ -120,9 +122,8 @@ def subscription_filters(params: Params, organization: OrganizationState) -> Ite
     yield from filters.equals("plan_code", params.text("plan_code"))
     yield from filters.equals("plan_amount_currency", params.text("currency"))
     yield from filters.billing_entities(params, organization)
-    if params.flag("overridden", "overriden"):
-        # A list without plan overrides has no subscription on one.
-        yield Filter("lago_id", "is_null")
+    if (overridden := params.flag("overridden", "overriden")) is not None:
+        yield Filter("_.has_own_plan", "not_null" if overridden else "is_null")
     statuses = params.texts("status") or ["active"]
     if STATUSES.issuperset(statuses):
         yield Filter("status", "in", statuses)

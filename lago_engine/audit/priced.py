@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from lago_engine.actors.directory import metered_charge
 from lago_engine.audit.recompute import INVOICE_EVENTS
 from lago_engine.domain import events as e
+from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.invoicing.model import InvoiceLink
-from lago_engine.metering import MeteredCharge, MeteredFilter
+from lago_engine.domain.rating.assignment import assigned_filter, property_text
+from lago_engine.metering import MeteredCharge
 from lago_engine.store.codec import EventCodec, unpack_state
 from lago_engine.store.port import Store
 from lago_engine.store.upcasters import UPCASTERS
@@ -21,7 +21,7 @@ from lago_engine.store.upcasters import UPCASTERS
 Bucket = tuple[UUID | None, tuple[str | None, ...]]
 """Charge filter, None for the default bucket, and a value per pricing group key."""
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
+SUBSCRIPTION_EVENTS = (e.SubscriptionCreated, e.SubscriptionStarted, e.SubscriptionUpdated)
 
 
 def priced_charges(store: Store, customer_id: UUID, invoice_id: UUID) -> dict[UUID, MeteredCharge]:
@@ -34,18 +34,31 @@ def priced_charges(store: Store, customer_id: UUID, invoice_id: UUID) -> dict[UU
             position, links = at, event.invoice.links
     charges = {}
     for link in links:
-        for _, event in _facts(store, codec, link.plan_id):
-            is_plan = isinstance(event, e.PlanCreated | e.PlanUpdated)
-            if not is_plan or event.plan.version != link.plan_version:
-                continue
-            for charge in event.plan.charges:
-                *_, metric = (
-                    known.metric
-                    for at, known in _facts(store, codec, charge.billable_metric_id)
-                    if at < position
-                )
-                charges[charge.id] = metered_charge(charge, metric)
+        plan = _plan_of(store, codec, customer_id, link)
+        for charge in plan.charges:
+            *_, metric = (
+                known.metric
+                for at, known in _facts(store, codec, charge.billable_metric_id)
+                if at < position
+            )
+            charges[charge.id] = metered_charge(charge, metric)
     return charges
+
+
+def _plan_of(store: Store, codec: EventCodec, customer_id: UUID, link: InvoiceLink) -> Plan:
+    """The plan of a link at its version: of the catalog, or a child plan in the customer's stream."""
+    plans = [
+        event.plan
+        for _, event in _facts(store, codec, link.plan_id)
+        if isinstance(event, e.PlanCreated | e.PlanUpdated)
+    ]
+    children = (
+        event.subscription.plan_override
+        for _, event in _facts(store, codec, customer_id)
+        if isinstance(event, SUBSCRIPTION_EVENTS) and event.subscription.plan_override
+    )
+    key = link.plan_id, link.plan_version
+    return next(plan for plan in chain(plans, children) if (plan.id, plan.version) == key)
 
 
 def _facts(store: Store, codec: EventCodec, stream_id: UUID) -> Iterator[tuple[int, Any]]:
@@ -60,41 +73,8 @@ def bucket_of(charge: MeteredCharge, properties: Mapping[str, Any]) -> Bucket:
 
     Most keys win; of filters with the same keys one whose values are all among those of the other; then the first.
     """
-    filter_ = _filter_of(charge, properties)
+    index = assigned_filter([each.values for each in charge.filters], properties)
+    filter_ = None if index is None else charge.filters[index]
     keys = charge.pricing_group_keys if filter_ is None else filter_.pricing_group_keys
-    group = tuple(_text(properties.get(key)) or None for key in keys)
+    group = tuple(property_text(properties.get(key)) or None for key in keys)
     return None if filter_ is None else filter_.filter_id, group
-
-
-def _filter_of(charge: MeteredCharge, properties: Mapping[str, Any]) -> MeteredFilter | None:
-    matching = [
-        each
-        for each in charge.filters
-        if all(_text(properties.get(key)) in values for key, values in each.values.items())
-    ]
-    if not matching:
-        return None
-    most = max(len(each.values) for each in matching)
-    matching = [each for each in matching if len(each.values) == most]
-    return next(
-        each for each in matching if not any(_is_narrower(other, each) for other in matching)
-    )
-
-
-def _is_narrower(one: MeteredFilter, other: MeteredFilter) -> bool:
-    left = {key: set(values) for key, values in one.values.items()}
-    right = {key: set(values) for key, values in other.values.items()}
-    return left.keys() == right.keys() and left != right and all(left[k] <= right[k] for k in left)
-
-
-def _text(value: Any) -> str | None:
-    """The text that a property is compared by; None for a missing one."""
-    match value:
-        case None | str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case Decimal():
-            return format(value, "f")
-        case _:
-            return _encoder.encode(value).decode()

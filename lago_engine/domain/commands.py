@@ -258,6 +258,34 @@ class UpdateSubscription(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
+class PriceOverride(CustomerCommand, frozen=True, kw_only=True):
+    """Base of what gives a subscription prices of its own. code: that of a charge or a fixed charge."""
+
+    subscription_id: UUID
+    code: str
+
+
+class OverrideCharge(PriceOverride, frozen=True, kw_only=True):
+    input: Input
+
+
+class CreateFilterOverride(PriceOverride, frozen=True, kw_only=True):
+    input: Input
+
+
+class OverrideFilter(PriceOverride, frozen=True, kw_only=True):
+    filter_id: UUID
+    input: Input
+
+
+class DeleteFilterOverride(PriceOverride, frozen=True, kw_only=True):
+    filter_id: UUID
+
+
+class OverrideFixedCharge(PriceOverride, frozen=True, kw_only=True):
+    input: Input
+
+
 class TerminateSubscription(CustomerCommand, frozen=True, kw_only=True):
     external_id: str
     input: Input
@@ -274,6 +302,27 @@ class FinalizeInvoice(CustomerCommand, frozen=True, kw_only=True):
 class VoidInvoice(CustomerCommand, frozen=True, kw_only=True):
     invoice_id: UUID
     input: Input
+
+
+class CreateOneOffInvoice(CustomerCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+    input: Input
+
+
+class LoseDispute(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class RetryInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class DeleteInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
 
 
 class ApplyCoupon(CustomerCommand, frozen=True, kw_only=True):

@@ -55,8 +55,9 @@ Succession = Literal["upgrade", "downgrade"]
 Mode = Literal["billing", "current_usage"]
 """`current_usage` takes the running period for everything: usage pages, alerts, upgrades."""
 
-# A zone moves the computed start of a window by less than the widest distance between two zones.
-_ZONE_SHIFT_MAX: Final = timedelta(hours=26)
+# A zone moves the computed start of a window by less than the widest distance between two zones, and by up to four
+# days more where the anchor is a 1 March in one zone and a 28 February in the other.
+_ZONE_SHIFT_MAX: Final = timedelta(days=4, hours=26)
 
 
 class PeriodSubject(msgspec.Struct, frozen=True, kw_only=True):

@@ -171,6 +171,17 @@ class Meter:
         """The same piece by piece: feed what is `needed`, then `finish_refold`. None: it is not registered."""
         return self._core.begin_refold(window.subscription_id.bytes, window.from_us, window.to_us)
 
+    def is_incomplete(self, window: Window) -> bool:
+        """Whether the window is registered and must be folded before it can be read."""
+        return self._core.is_incomplete(window.subscription_id.bytes, window.from_us, window.to_us)
+
+    def take_incomplete(self) -> list[Window]:
+        """Windows that became incomplete since the last call; the first time, all incomplete ones."""
+        return [
+            Window(UUID(bytes=subscription), from_us, to_us)
+            for subscription, from_us, to_us in self._core.take_incomplete()
+        ]
+
     def finish_refold(self, refold: Refold) -> bool:
         """Complete the window. False: it changed meanwhile; begin again."""
         return self._core.finish_refold(refold)

@@ -21,7 +21,14 @@ from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.periods import PeriodSubject, link_windows, period_containing
 from lago_engine.domain.timezones import DAY
 from lago_engine.projecting.coupons import present_applied_coupon, present_coupon
-from lago_engine.projecting.wire import Members, instant, members, members_list, without
+from lago_engine.projecting.wire import (
+    Members,
+    instant,
+    members,
+    members_list,
+    read_string,
+    without,
+)
 
 HIDDEN = "_"
 
@@ -37,7 +44,7 @@ class SubscriptionHidden(msgspec.Struct, frozen=True, kw_only=True):
     """`_` of a subscription: members of `PeriodSubject`, to the microsecond.
 
     timezone: the customer's own one; None stands for the organization's. downgrade_waits: only written when a
-    scheduled downgrade waits for the end of the period.
+    scheduled downgrade waits for the end of the period. has_own_plan: only written when a child plan prices it.
     """
 
     plan_id: UUID
@@ -54,6 +61,7 @@ class SubscriptionHidden(msgspec.Struct, frozen=True, kw_only=True):
     bill_fixed_charges_monthly: bool
     timezone: str | None
     downgrade_waits: bool | UnsetType = UNSET
+    has_own_plan: bool | UnsetType = UNSET
 
 
 class InvoiceHidden(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +86,8 @@ def present(kind: str, body: bytes, organization: OrganizationState, now: dateti
         return _customer(document, organization)
     if kind == "subscription":
         return _subscription(document, organization, now)
+    if kind == "plan_override":
+        return _plan_override(document, organization)
     if kind == "coupon":
         return present_coupon(document, organization, now)
     if kind == "applied_coupon":
@@ -105,6 +115,19 @@ def subscription_ids(body: bytes) -> list[str]:
     """The keys of the subscriptions on a stored invoice, in its order."""
     listed = members_list(members(body)["subscriptions"])
     return [msgspec.json.decode(each["lago_id"], type=str) for each in listed]
+
+
+def plan_address(body: bytes, organization: OrganizationState) -> tuple[str, str]:
+    """Kind and key of the document of the plan that prices a stored subscription."""
+    document = members(body)
+    hidden = _subscription_hidden.decode(document[HIDDEN])
+    if hidden.has_own_plan:
+        return "plan_override", read_string(document["lago_id"])
+    plan = organization.plans_by_id[hidden.plan_id]
+    live = organization.plans.get(plan.code)
+    if live is not None and live.id == plan.id:
+        return "plan", plan.code
+    return "deleted_plan", str(plan.id)
 
 
 def tax_object(tax: Tax, organization: OrganizationState) -> Members:
@@ -172,6 +195,22 @@ def _period_subject(hidden: SubscriptionHidden, organization: OrganizationState)
     return msgspec.convert(period, PeriodSubject)
 
 
+def _plan_override(document: Members, organization: OrganizationState) -> Members:
+    """A child plan with the taxes of now: no event of its own tells that one of them changed."""
+    for section in ("charges", "fixed_charges"):
+        parts = members_list(document[section])
+        document[section] = [_with_taxes_of_now(part, organization) for part in parts]
+    if "minimum_commitment" in document:
+        commitment = members(document["minimum_commitment"])
+        document["minimum_commitment"] = _with_taxes_of_now(commitment, organization)
+    return _with_taxes_of_now(document, organization)
+
+
+def _with_taxes_of_now(part: Members, organization: OrganizationState) -> Members:
+    tax_ids = [UUID(read_string(tax["lago_id"])) for tax in members_list(part["taxes"])]
+    return part | {"taxes": tax_objects(tax_ids, organization)}
+
+
 def _customer(document: Members, organization: OrganizationState) -> Members:
     hidden = _customer_hidden.decode(document.pop(HIDDEN))
     document["applicable_timezone"] = applicable_timezone(hidden.timezone, organization)
@@ -181,8 +220,9 @@ def _customer(document: Members, organization: OrganizationState) -> Members:
 
 def _subscription(document: Members, organization: OrganizationState, now: datetime) -> Members:
     hidden = _subscription_hidden.decode(document.pop(HIDDEN))
-    plan = organization.plans_by_id[hidden.plan_id]
-    document["plan_amount_cents"] = plan.amount_cents
+    if not hidden.has_own_plan:
+        plan = organization.plans_by_id[hidden.plan_id]
+        document["plan_amount_cents"] = plan.amount_cents
     period = current_billing_period(hidden, organization, now)
     document["current_billing_period_started_at"] = period and instant(period[0])
     document["current_billing_period_ending_at"] = period and instant(period[1])

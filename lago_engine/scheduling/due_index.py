@@ -26,6 +26,10 @@ class DueIndex:
         due[customer_id] = at
         heapq.heappush(self._heaps.setdefault(organization_id, []), (at, customer_id))
 
+    def of(self, organization_id: UUID, customer_id: UUID) -> datetime | None:
+        """When the customer is due next."""
+        return self._next.get(organization_id, {}).get(customer_id)
+
     def first(self, organization_id: UUID) -> datetime | None:
         """The earliest due instant of the organization."""
         heap = self._heaps.get(organization_id, [])

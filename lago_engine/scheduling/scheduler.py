@@ -118,6 +118,21 @@ class Scheduler:
             raise failure
         return actions
 
+    async def catch_up_customer(self, organization_id: UUID, customer_id: UUID) -> None:
+        """Do what one customer should have seen done by now, where time is real.
+
+        For requests that end or change what is billed: after downtime they may come before their turn.
+        """
+        state = self._organizations.get(organization_id)
+        if state is None or state.clock is not None:
+            return
+        now = self._engine.clock.now()
+        while (at := self._due.of(organization_id, customer_id)) is not None and at <= now:
+            command = AdvanceTime(
+                organization_id=organization_id, customer_id=customer_id, until=now
+            )
+            await self._engine.execute(command, actor=ACTOR)
+
     async def _ask(
         self,
         organization_id: UUID,

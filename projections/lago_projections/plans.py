@@ -28,10 +28,13 @@ from lago_engine.projecting.wire import Members, encode, instant, sort_key, with
 
 
 class PlanProjection(Projection):
-    """Live plans at their latest version; key: code. A changed tax changes the plans that show it."""
+    """Live plans at their latest version; key: code. A changed tax changes the plans that show it.
+
+    Deleted ones, by id, are still shown by the subscriptions that had them.
+    """
 
     name = "plans"
-    kinds = ("plan",)
+    kinds = ("plan", "deleted_plan")
     handles = (PlanCreated, PlanUpdated, PlanDeleted, TaxUpdated, TaxDeleted)
 
     def apply(self, event: DomainEvent, context: Context) -> None:
@@ -43,6 +46,8 @@ class PlanProjection(Projection):
                     context.delete("plan", previous_code)
                 self._put(plan, context)
             case PlanDeleted(plan=plan):
+                body = encode(plan_object(plan, context.organization))
+                context.put("deleted_plan", str(plan.id), body, sort_key=sort_key(plan.created_at))
                 context.delete("plan", plan.code)
             case TaxUpdated(tax=tax) | TaxDeleted(tax=tax):
                 for plan in context.organization.plans.values():
@@ -73,7 +78,7 @@ def plan_object(plan: Plan, organization: OrganizationState) -> Members:
         "customers_count": 0,
         "active_subscriptions_count": 0,
         "draft_invoices_count": 0,
-        "parent_id": None,
+        "parent_id": plan.parent_id,
         "pending_deletion": False,
         "charges": [charge_object(charge, organization) for charge in plan.charges],
         "fixed_charges": [fixed_charge_object(each, organization) for each in plan.fixed_charges],
@@ -110,7 +115,7 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
         "accepts_target_wallet": False,
         "properties": _properties(charge.properties),
         "applied_pricing_unit": None,
-        "lago_parent_id": None,
+        "lago_parent_id": charge.parent_id,
         "filters": [_filter_object(filter_, charge) for filter_ in charge.filters],
         "taxes": tax_objects(charge.tax_ids, organization),
     }
@@ -130,7 +135,7 @@ def fixed_charge_object(fixed_charge: FixedCharge, organization: OrganizationSta
         "prorated": fixed_charge.prorated,
         "properties": fixed_charge.properties,
         "units": to_wire(fixed_charge.units),
-        "lago_parent_id": None,
+        "lago_parent_id": fixed_charge.parent_id,
         "taxes": tax_objects(fixed_charge.tax_ids, organization),
     }
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
+from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import PlanChange, Subscription
 from lago_engine.domain.events import (
     CustomerUpdated,
@@ -37,6 +38,7 @@ from lago_engine.projecting.wire import (
     members,
     sort_key,
 )
+from lago_projections.plans import plan_object
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -50,6 +52,10 @@ INDEX = "subscriptions_of_customer"
 """Kind of the documents that list the ids of a customer's subscriptions; key: external customer id."""
 
 
+PLAN_OVERRIDE = "plan_override"
+"""Kind of the child plans; key: lago_id of the subscription, parent: its customer's external id."""
+
+
 class SubscriptionProjection(Projection):
     """Subscriptions of every status, without the blocks some endpoints add; key: lago_id.
 
@@ -57,7 +63,7 @@ class SubscriptionProjection(Projection):
     """
 
     name = "subscriptions"
-    kinds = ("subscription", INDEX)
+    kinds = ("subscription", INDEX, PLAN_OVERRIDE)
     handles = (
         SubscriptionCreated,
         SubscriptionStarted,
@@ -100,6 +106,15 @@ class SubscriptionProjection(Projection):
             parent=customer.external_id,
             sort_key=sort_key(subscription.created_at),
         )
+        if subscription.plan_override:
+            child = plan_object(subscription.plan_override, context.organization)
+            context.put(
+                PLAN_OVERRIDE,
+                str(subscription.id),
+                encode(child),
+                parent=customer.external_id,
+                sort_key=sort_key(subscription.plan_override.created_at),
+            )
 
     def _set_timezone(self, key: str, customer: CustomerProfile, context: Context) -> None:
         document = members(context.require("subscription", key))
@@ -120,7 +135,7 @@ def subscription_object(
     customer: CustomerProfile, subscription: Subscription, organization: OrganizationState
 ) -> Members:
     """A subscription; the current billing period is left to fill in."""
-    plan = organization.plans_by_id[subscription.plan_id]
+    plan = plan_of(subscription, organization)
     started_at = subscription.started_at
     return {
         "lago_id": subscription.id,
@@ -177,9 +192,10 @@ def _downgraded_on(
 def _hidden(
     customer: CustomerProfile, subscription: Subscription, organization: OrganizationState
 ) -> SubscriptionHidden:
-    plan = organization.plans_by_id[subscription.plan_id]
+    plan = plan_of(subscription, organization)
     return SubscriptionHidden(
         plan_id=subscription.plan_id,
+        has_own_plan=bool(subscription.plan_override) or UNSET,
         subscription_at=subscription.subscription_at,
         created_at=subscription.created_at,
         started_at=subscription.started_at,

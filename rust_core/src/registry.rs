@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::advance::{Arrival, Pending};
 use crate::charge::Charge;
 use crate::error::{argument, CoreError, Result};
-use crate::id::{Id, IdMap};
+use crate::id::{Id, IdMap, IdSet};
 use crate::log::StreamIndex;
 use crate::plan::Plan;
 use crate::property::Sample;
@@ -25,6 +25,8 @@ pub struct Registry {
     pub plans: IdMap<Arc<Plan>>,
     pub subscriptions: Vec<Subscription>,
     pub externals: IdMap<External>,
+    /// Subscriptions that may have incomplete windows nobody was told of.
+    pub stale: IdSet,
     by_id: IdMap<usize>,
     stream_orgs: IdMap<Id>,
     tickets: u64,
@@ -110,6 +112,9 @@ impl Registry {
                 !window.complete || moved.iter().any(holds) || (plan_changed && holds(&reach))
             })
             .collect();
+        if touched.contains(&true) {
+            self.stale.insert(spec.id);
+        }
         let subscription = &mut self.subscriptions[index];
         for (window, touched) in subscription.windows.iter_mut().zip(touched) {
             if touched {

@@ -161,6 +161,9 @@ fn decode_subscription(registry: &mut Registry, reader: &mut Reader<'_>) -> Resu
         windows.push(Window::decode(&plan, ticket, reader)?);
     }
     let pending = advance::decode_all(reader)?;
+    if windows.iter().any(|window| !window.complete) {
+        registry.stale.insert(spec.id);
+    }
     registry.insert_subscription(spec, plan).windows = windows;
     registry.restore_pending(registry.subscriptions.len() - 1, pending);
     Ok(())

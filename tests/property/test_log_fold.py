@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from property.test_core_aggregations import (
+    DAY_STARTS,
     JUNE,
     ORG,
     PERIOD,
@@ -19,6 +20,7 @@ from property.test_core_aggregations import (
     Engine,
     charges,
     events,
+    keepings,
 )
 
 from lago_engine._core import Core, LogFold
@@ -26,11 +28,11 @@ from lago_engine._core import Core, LogFold
 Events = list[tuple[int, str]]
 
 
-def folded(
-    core: Core, plan: list[ChargeSpec], only: list[tuple[str, list[str]]] | None = None
-) -> LogFold:
+def folded(core: Core, as_of: Engine, only: list[tuple[str, list[str]]] | None = None) -> LogFold:
+    """A fold of `core`'s log under the plan of `as_of`."""
     fold = core.log_fold(core.streams_of(ORG, "e"))
-    assert fold.add(core, ORG, "e", *WINDOW, fold.plan(plan), only or []) == 0
+    plan = fold.plan(as_of.plan, [(id_, *keep) for id_, keep in as_of.keeping.items()])
+    assert fold.add(core, ORG, "e", *WINDOW, plan, only or []) == 0
     return fold
 
 
@@ -41,31 +43,33 @@ def test_any_plan_folds_as_a_window_of_it_does(
 ) -> None:
     size = data.draw(st.integers(1, 4))
     batches = [found[start : start + size] for start in range(0, len(found), size)]
-    of_other, engine = Engine(other), Engine(plan)
+    of_other, engine = Engine(other, keeping=data.draw(keepings(other))), Engine(plan)
     assert of_other.core.open_window(SUBSCRIPTION, *WINDOW)
     of_other.feed(batches)
     engine.feed(batches)
     before = engine.core.stats()
-    fold = folded(engine.core, other)
+    fold = folded(engine.core, of_other)
     split = data.draw(st.integers(0, len(engine.segments)))
     fold.feed(engine.segments[:split])
-    fold.read(0, PERIOD)
+    fold.read(0, PERIOD, DAY_STARTS)
     fold.feed(engine.segments[split:], parallel=data.draw(st.booleans()))
-    assert fold.read(0, PERIOD) == of_other.read(of_other.core, {})
+    assert fold.read(0, PERIOD, DAY_STARTS) == of_other.read(of_other.core)
     assert fold.fed == len(engine.segments)
     assert engine.core.stats() == before
 
 
 @settings(max_examples=50, deadline=None)
-@given(charges(), st.lists(events, min_size=16, max_size=20))
-def test_two_threads_give_what_one_gives(plan: list[ChargeSpec], batches: list[Events]) -> None:
-    engine = Engine(plan)
+@given(charges(), st.lists(events, min_size=16, max_size=20), st.data())
+def test_two_threads_give_what_one_gives(
+    plan: list[ChargeSpec], batches: list[Events], data: st.DataObject
+) -> None:
+    engine = Engine(plan, keeping=data.draw(keepings(plan)))
     engine.feed(batches)
     rows = []
     for parallel in (False, True):
-        fold = folded(engine.core, plan)
+        fold = folded(engine.core, engine)
         fold.feed(engine.segments, parallel=parallel)
-        rows.append(fold.read(0, PERIOD))
+        rows.append(fold.read(0, PERIOD, DAY_STARTS))
     assert rows[0] == rows[1]
 
 
@@ -77,7 +81,8 @@ def test_only_keeps_events_whose_property_is_one_of_the_texts(
     plan: list[ChargeSpec], found: Events, key: str, texts: set[str]
 ) -> None:
     def kept(text: str) -> bool:
-        value: Any = json.loads(text, parse_int=str, parse_float=str).get(key)
+        value: Any = json.loads(f'{{"properties":{text}}}', parse_int=str, parse_float=str)
+        value = value["properties"].get(key)
         # `5e0` is the number 5.
         return isinstance(value, str) and ("5" if value == "5e0" else value) in texts
 
@@ -85,9 +90,9 @@ def test_only_keeps_events_whose_property_is_one_of_the_texts(
     assert expected.core.open_window(SUBSCRIPTION, *WINDOW)
     engine.feed([[event] for event in found])
     expected.feed([[event] for event in found if kept(event[1])])
-    fold = folded(engine.core, plan, [(key, sorted(texts))])
+    fold = folded(engine.core, engine, [(key, sorted(texts))])
     fold.feed(engine.segments)
-    assert fold.read(0, PERIOD) == expected.read(expected.core, {})
+    assert fold.read(0, PERIOD, DAY_STARTS) == expected.read(expected.core)
 
 
 def test_selections_of_several_subscriptions_in_one_pass() -> None:
@@ -113,7 +118,7 @@ def test_selections_of_several_subscriptions_in_one_pass() -> None:
 def test_wrong_use_is_refused() -> None:
     engine = Engine([])
     engine.feed([[(JUNE, "{}")], [(JUNE, "{}")]])
-    fold = folded(engine.core, [])
+    fold = folded(engine.core, engine)
     with pytest.raises(ValueError, match="ascending"):
         fold.feed(engine.segments[::-1])
     with pytest.raises(RuntimeError, match="no more selections"):

@@ -134,7 +134,7 @@ def base_fee(
     price = Fraction(amount_cents, period_days)
 
     def days_from(begin: datetime) -> int:
-        return _begun_days(begin, end, zone_name)
+        return begun_days(begin, end, zone_name)
 
     def after_trial() -> datetime | None:
         if trial_end is None:
@@ -163,7 +163,7 @@ def base_fee(
     return Fraction(0) if begin is None else days_from(begin) * price
 
 
-def _begun_days(start: datetime, end: datetime, zone_name: str) -> int:
+def begun_days(start: datetime, end: datetime, zone_name: str) -> int:
     tz = ZoneInfo(zone_name)
     wall = start.astimezone(tz).replace(tzinfo=None)
     wall_end = end.astimezone(tz).replace(tzinfo=None)

@@ -14,8 +14,9 @@ from lago_engine.clock import ManualClock
 from lago_engine.domain.customer.due import next_due
 
 START = instant("2024-01-05T10:00:00Z")
-CLOSED = instant("2024-01-20T00:00:00Z")
-REOPENED = CLOSED + timedelta(days=38)
+CLOSED = instant("2024-01-22T00:00:00Z")
+DAYS_DOWN = 40
+REOPENED = CLOSED + timedelta(days=DAYS_DOWN)
 KINDS = ("customer", "subscription", "invoice", "fee", "payment")
 ZONES = ("UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata")
 
@@ -27,6 +28,8 @@ async def set_up(shop: Shop) -> None:
     prices = {"calls": "0.37"}
     await shop.plan("weekly", 700, prices, interval="weekly")
     await shop.plan("monthly", 3100, prices, pay_in_advance=True)
+    await shop.plan("tried", 3100, prices, pay_in_advance=True, trial_period=21)
+    await shop.plan("yearly", 99900, prices, interval="yearly", bill_charges_monthly=True)
     for n, zone in enumerate(ZONES):
         name, other = f"c{n}", "anniversary" if n % 2 else "calendar"
         grace = {"invoice_grace_period": n}
@@ -36,14 +39,19 @@ async def set_up(shop: Shop) -> None:
         later = "2024-02-03T09:00:00Z"
         await shop.subscribe(name, "weekly", f"{name}-p", subscription_at=later)
         await shop.subscribe(name, "weekly", f"{name}-e", ending_at="2024-02-14T09:00:00Z")
+        await shop.subscribe(name, "tried", f"{name}-t", billing_time=other)
+        await shop.subscribe(name, "yearly", f"{name}-y", billing_time=other)
+        await shop.subscribe(name, "monthly", f"{name}-d")
+        await shop.subscribe(name, "weekly", f"{name}-d")
         events = [
             shop.event(
                 f"{name}-{kind}", "calls", at=START + timedelta(hours=7 * k), id=f"{kind}{k}"
             )
-            for kind in "wme"
+            for kind in "wmetyd"
             for k in range(30)
         ]
-        assert (await shop.ingest(events))[0] == 200
+        for lot in range(0, len(events), 100):
+            assert (await shop.ingest(events[lot : lot + 100]))[0] == 200
 
 
 async def live(home: Home, stops: Sequence[datetime]) -> dict[str, list[dict[str, Any]]]:
@@ -83,7 +91,7 @@ def by_id(document: dict[str, Any]) -> str:
 
 
 async def test_weeks_later_the_same_invoices(tmp_path: Path) -> None:
-    days = [CLOSED + timedelta(days=n) for n in range(1, 39)]
+    days = [CLOSED + timedelta(days=n) for n in range(1, DAYS_DOWN + 1)]
     never_stopped = await live(Home(tmp_path / "a"), days)
     stopped = await live(Home(tmp_path / "b"), [REOPENED])
     assert len(stopped["invoice"]) > 40

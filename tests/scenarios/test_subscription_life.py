@@ -5,6 +5,7 @@ The amounts are the worked examples of billing_periods.md §4, §6, §8 and §16
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,35 @@ async def test_a_move_to_another_time_zone_leaves_no_gap_and_no_overlap(
         assert [windows(invoice)[2:] for invoice in made] == usage_windows
         counted = sum(fee["events_count"] or 0 for invoice in made for fee in invoice["fees"])
         assert counted == len(later)
+    home.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("Asia/Tokyo", "America/New_York"), ("America/New_York", "Asia/Tokyo")]
+)
+@pytest.mark.parametrize("interval", ["weekly", "monthly"])
+async def test_a_move_that_moves_the_anniversary_by_a_day_skips_no_period(
+    tmp_path: Path, old: str, new: str, interval: str
+) -> None:
+    # Given an anchor that is 1 May in Tokyo and 30 April in New York.
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await on_a_plan(shop, zone=old, start="2024-04-30T20:00:00Z", interval=interval)
+        await shop.subscribe("acme", "basic", billing_time="anniversary")
+        await shop.advance_to("2024-06-10")
+        await shop.customer("acme", timezone=new)
+        # An update of the subscription keeps the day that waits to be billed.
+        (subscription,) = shop.documents("subscription")
+        given = {"name": "moved"}
+        await shop.order(
+            c.UpdateSubscription, "acme", subscription_id=UUID(subscription["lago_id"]), input=given
+        )
+        await shop.advance_to("2024-08-02")
+        used = [windows(invoice)[2:] for invoice in shop.invoices("acme")]
+        gaps = [
+            instant(later[0]) - instant(earlier[1]) for earlier, later in itertools.pairwise(used)
+        ]
+        assert gaps == [timedelta(seconds=1)] * (2 if interval == "monthly" else 12)
     home.assert_sound()
 
 

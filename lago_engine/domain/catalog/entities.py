@@ -195,7 +195,7 @@ class Charge(Entity, frozen=True):
     """A metric with a charge model on a plan (charges.md §2).
 
     min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. prorated: units of a
-    recurring metric are paid by the day.
+    recurring metric are paid by the day. parent_id: on a child plan, the charge of the parent that it is a copy of.
     """
 
     id: UUID
@@ -210,12 +210,13 @@ class Charge(Entity, frozen=True):
     prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
     filters: tuple[ChargeFilter, ...] = ()
+    parent_id: UUID | None = None
 
 
 class FixedCharge(Entity, frozen=True):
     """An add-on that a plan sells in every period (charges.md §15).
 
-    units: how many, unless a subscription has its own number.
+    units: how many, unless a subscription has its own number. parent_id: as that of charges.
     """
 
     id: UUID
@@ -230,6 +231,7 @@ class FixedCharge(Entity, frozen=True):
     pay_in_advance: bool = False
     prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
+    parent_id: UUID | None = None
 
 
 class MinimumCommitment(Entity, frozen=True):
@@ -258,7 +260,10 @@ class UsageThreshold(Entity, frozen=True):
 
 
 class Plan(Entity, frozen=True):
-    """A plan at one version; subscriptions record which version priced them."""
+    """A plan at one version; subscriptions record which version priced them.
+
+    parent_id: of a child plan, which prices one subscription, the plan that it is a copy of.
+    """
 
     id: UUID
     version: int
@@ -279,6 +284,7 @@ class Plan(Entity, frozen=True):
     fixed_charges: tuple[FixedCharge, ...] = ()
     minimum_commitment: MinimumCommitment | None = None
     usage_thresholds: tuple[UsageThreshold, ...] = ()
+    parent_id: UUID | None = None
     metadata: Mapping[str, str | None] | None = None
 
     @property

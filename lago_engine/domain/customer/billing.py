@@ -27,6 +27,7 @@ from lago_engine.domain.customer.settings import (
     timezone_of,
 )
 from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.customer.unused_days import credit_after_finalization
 from lago_engine.domain.invoicing.builder import build_invoice
 from lago_engine.domain.invoicing.dates import InvoiceDates, finalized_dates, subscription_dates
 from lago_engine.domain.invoicing.kinds import InvoiceKind
@@ -140,8 +141,8 @@ def _redrafted(decision: Decision, draft: Invoice, kind: InvoiceKind) -> Invoice
 
 def _relinked(decision: Decision, link: InvoiceLink) -> Item:
     subscription = decision.state.subscriptions[link.subscription_id]
-    plan = decision.organization.plans_by_id[link.plan_id]
-    return subscription, plan, replace(link, plan_version=plan.version)
+    plan = plan_of(subscription, decision.organization)
+    return subscription, plan, replace(link, plan_id=plan.id, plan_version=plan.version)
 
 
 def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
@@ -161,17 +162,20 @@ def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
         net_payment_term=dates.net_payment_term,
     )
     finalize(decision, redated, inputs_hash(decision, given), at=at)
+    credit_after_finalization(decision, redated, at=at)
 
 
-def finalize(decision: Decision, draft: Invoice, inputs_hash: str, *, at: datetime) -> None:
+def finalize(
+    decision: Decision, draft: Invoice, inputs_hash: str, *, at: datetime, collect: bool = True
+) -> None:
     """Number and freeze the invoice, or close it when it is a skipped zero one; then use its credits and collect.
 
-    inputs_hash: hex SHA-256 over what the invoice was computed from.
+    inputs_hash: hex SHA-256 over what the invoice was computed from. collect: ask the payment provider.
     """
     profile, organization = decision.state.profile, decision.organization
-    if draft.fees_amount_cents == 0 and not finalizes_zero_invoices(
-        profile, organization.organization
-    ):
+    # Somebody asked for a one-off invoice, also for one of zero.
+    skippable = draft.fees_amount_cents == 0 and draft.invoice_type != "one_off"
+    if skippable and not finalizes_zero_invoices(profile, organization.organization):
         closed = replace(draft, status="closed", updated_at=at)
         decision.record(e.InvoiceClosed(invoice=closed), at=at)
         return
@@ -195,7 +199,8 @@ def finalize(decision: Decision, draft: Invoice, inputs_hash: str, *, at: dateti
     )
     decision.record(e.InvoiceFinalized(invoice=invoice, inputs_hash=inputs_hash), at=at)
     use_credits(decision, invoice, at=at)
-    request_payment(decision, invoice.id, at=at)
+    if collect:
+        request_payment(decision, invoice.id, at=at)
 
 
 def inputs_hash(decision: Decision, given: InvoiceInput) -> str:

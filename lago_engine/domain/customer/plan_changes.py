@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
@@ -13,10 +14,12 @@ from lago_engine.domain.catalog.entities import Interval, Plan
 from lago_engine.domain.customer.activation import activated, billed_at_start
 from lago_engine.domain.customer.billing import Billed, bill_change
 from lago_engine.domain.customer.decision import Decision
-from lago_engine.domain.customer.settings import plan_of
+from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import PlanChange, Subscription
 from lago_engine.domain.customer.termination import cancel_scheduled_change, end
-from lago_engine.domain.periods import Succession
+from lago_engine.domain.periods import PeriodSubject, Succession, period_containing
+from lago_engine.domain.timezones import DAY
+from lago_engine.errors import ValidationFailed
 
 PERIODS_PER_YEAR: Final[Mapping[Interval, int]] = {
     "weekly": 52, "monthly": 12, "quarterly": 4, "semiannual": 2, "yearly": 1,
@@ -36,20 +39,26 @@ def change_plan(
     given: Mapping[str, Any],
 ) -> None:
     """Put `current` on another plan; `requested` has what the request says of the subscription."""
+    if plan.pay_in_advance and (requested.ending_at or current.ending_at):
+        # Its end would owe a credit note for the unused days.
+        raise ValidationFailed.of("ending_at", "not_supported_yet")
     if current.status == "pending":
-        _replace_plan(decision, current, requested, plan)
+        _replace_plan(decision, current, requested)
     elif yearly_amount_cents(plan) >= yearly_amount_cents(plan_of(current, decision.organization)):
         _upgrade(decision, current, _heir(current, requested, given, "upgrade"), plan)
     else:
-        _schedule_downgrade(decision, current, _heir(current, requested, given, "downgrade"))
+        heir = _heir(current, requested, given, "downgrade")
+        _schedule_downgrade(decision, current, heir)
 
 
-def _replace_plan(
-    decision: Decision, pending: Subscription, requested: Subscription, plan: Plan
-) -> None:
+def _replace_plan(decision: Decision, pending: Subscription, requested: Subscription) -> None:
     """A subscription that has not started just starts on the other plan."""
     changed = replace(
-        pending, plan_id=plan.id, plan_code=plan.code, name=requested.name or pending.name
+        pending,
+        plan_id=requested.plan_id,
+        plan_code=requested.plan_code,
+        plan_override=UNSET,
+        name=requested.name or pending.name,
     )
     decision.record(e.SubscriptionUpdated(customer=decision.state.profile, subscription=changed))
 
@@ -79,6 +88,10 @@ def _heir(
 
 def _schedule_downgrade(decision: Decision, current: Subscription, heir: Subscription) -> None:
     """The downgrade waits, in the place of one that waited before."""
+    subject = subject_of(current, decision.state.profile, decision.organization)
+    paid_until = period_containing(subject, decision.now).last
+    if heir.ending_at != current.ending_at and _ends_by(subject, heir, paid_until + DAY):
+        raise ValidationFailed.of("ending_at", "invalid_date")
     current = cancel_scheduled_change(decision, current, at=decision.now)
     profile = decision.state.profile
     decision.record(e.SubscriptionCreated(customer=profile, subscription=heir))
@@ -104,10 +117,18 @@ def execute_downgrade(
     assert current.replaced_by
     pending = decision.state.subscriptions[current.replaced_by.subscription_id]
     plan = plan_of(pending, decision.organization)
+    subject = subject_of(current, decision.state.profile, decision.organization)
+    if _ends_by(subject, pending, subject.local_date(effective_at)):
+        # An end that was set before its start says nothing.
+        pending = replace(pending, ending_at=None)
     billed = _hand_over(decision, current, pending, at=effective_at)
     new = activated(decision, pending, plan, started_at=effective_at, now=at)
     decision.record(e.SubscriptionStarted(customer=decision.state.profile, subscription=new), at=at)
     bill_change(decision, [billed, *billed_at_start(new, plan)], at=at)
+
+
+def _ends_by(subject: PeriodSubject, subscription: Subscription, day: date) -> bool:
+    return subscription.ending_at is not None and subject.local_date(subscription.ending_at) <= day
 
 
 def _hand_over(

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from lago_engine.domain.catalog.entities import Entity
+from lago_engine.domain.catalog.entities import Entity, Plan
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
@@ -50,7 +50,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     active and lasting beyond it. A date, so that it survives a change of the customer's time zone.
     base_fees: how many base fees were billed. last_link: the latest invoice link, for zone changes.
     replaces, replaced_by: its neighbours in a chain of plan changes. initial_started_at: when the first subscription
-    with the external id started; trials count from it. These and the members after them are only written when set.
+    with the external id started; trials count from it. plan_id: the plan that was asked for. plan_override: its
+    child plan, which prices the subscription in its place. replaces and the members after them are only written when set.
     """
 
     id: UUID
@@ -79,6 +80,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     initial_started_at: datetime | UnsetType = UNSET
     trial_ended_at: datetime | UnsetType = UNSET
     progressive_billing_disabled: bool | UnsetType = UNSET
+    plan_override: Plan | UnsetType = UNSET
 
 
 class InvoiceMetadata(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.price_overrides import with_overrides
 from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.customer.subscription_input import (
@@ -23,12 +24,13 @@ from lago_engine.domain.customer.subscription_input import (
     timezone_now,
 )
 from lago_engine.domain.customer.termination import CREDIT_NOTE_OPTIONS, INVOICE_OPTIONS
+from lago_engine.domain.customer.windows import billing_instant
 from lago_engine.domain.periods import next_billing_at
-from lago_engine.domain.timezones import MICROSECOND, local_date, start_of_day, zone
+from lago_engine.domain.timezones import MICROSECOND, local_date, zone
 from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotAllowed, NotFound
 
-NOT_SUPPORTED_YET: Final = ("plan_overrides", "usage_thresholds", "invoice_custom_section")
+NOT_SUPPORTED_YET: Final = ("usage_thresholds", "invoice_custom_section")
 
 
 def update_subscription(
@@ -42,6 +44,9 @@ def update_subscription(
     check = Checker(given)
     updated = replace(subscription, **_changes(decision, check, subscription, plan))
     check.raise_failures()
+    if overrides := check.mapping("plan_overrides"):
+        updated = with_overrides(decision, updated, overrides)
+        plan = plan_of(updated, decision.organization)
     _check_order_number(subscription, updated)
     if updated.status == "active":
         updated = _with_cursor(decision, updated)
@@ -67,7 +72,7 @@ def _changes(
         )
     if "ending_at" in given:
         start = changes.get("subscription_at", subscription.subscription_at)
-        changes["ending_at"] = read_ending_at(decision, check, plan, start)
+        changes["ending_at"] = read_ending_at(decision, check, start)
     if "purchase_order_number" in given:
         changes["purchase_order_number"] = read_purchase_order_number(check)
     for field in ("consolidate_invoice", "progressive_billing_disabled"):
@@ -110,8 +115,8 @@ def _check_order_number(before: Subscription, after: Subscription) -> None:
 def _with_cursor(decision: Decision, subscription: Subscription) -> Subscription:
     """The next billing day with the new `ending_at`; a day that waits to be billed is kept."""
     subject = subject_of(subscription, decision.state.profile, decision.organization)
-    day = subscription.next_billing_on
-    after = decision.now if day is None else start_of_day(day, subject.tz) - MICROSECOND
+    waiting = billing_instant(subject, subscription)
+    after = decision.now if waiting is None else waiting - MICROSECOND
     following = next_billing_at(subject, after)
     return replace(
         subscription,

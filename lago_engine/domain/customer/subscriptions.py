@@ -12,6 +12,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.decide_plans import UNBILLED
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.catalog.plan_overrides import child_plan
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.plan_changes import change_plan
@@ -31,7 +32,7 @@ from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
 NOT_SUPPORTED_YET = (
-    "plan_overrides", "usage_thresholds", "activation_rules", "invoice_custom_section",
+    "usage_thresholds", "activation_rules", "invoice_custom_section",
 )  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def create_subscription(
     """Start, schedule or find a subscription. `taken_elsewhere`: another customer has the id active."""
     plan = _plan(decision, given)
     draft = _validated(decision, given, plan)
+    draft, plan = _with_own_plan(decision, draft, plan, given)
     if not decision.exists:
         profile = new_profile(
             decision.organization, stripped(given, "external_customer_id"), decision.now
@@ -53,7 +55,7 @@ def create_subscription(
     if current is None and taken_elsewhere:
         raise ValidationFailed.of("external_id", "value_already_exist")
     if current is not None:
-        if current.plan_id != plan.id:
+        if not _is_same_plan(current, draft):
             change_plan(decision, current, draft, plan, given)
         return
     _start_new(decision, draft, plan, profile)
@@ -66,6 +68,27 @@ def _plan(decision: Decision, given: Mapping[str, Any]) -> Plan:
     if any(getattr(plan, part) for part in (*UNBILLED, "minimum_commitment")):
         raise ValidationFailed.of("plan_code", "not_supported_yet")
     return plan
+
+
+def _with_own_plan(
+    decision: Decision, draft: Subscription, plan: Plan, given: Mapping[str, Any]
+) -> tuple[Subscription, Plan]:
+    """The subscription and the plan that prices it: the child plan, where the request overrides any of it."""
+    check = Checker(given)
+    overrides = check.mapping("plan_overrides")
+    if not overrides:
+        return draft, plan
+    child = child_plan(
+        decision.organization, plan, overrides, subscription_id=draft.id, now=decision.now
+    )
+    return replace(draft, plan_override=child), child
+
+
+def _is_same_plan(current: Subscription, requested: Subscription) -> bool:
+    """A repeated request changes nothing; one without overrides leads from a child plan back to the list price."""
+    if current.plan_id != requested.plan_id:
+        return False
+    return not current.plan_override or bool(requested.plan_override)
 
 
 def _current(decision: Decision, external_id: str) -> Subscription | None:
@@ -88,7 +111,7 @@ def _validated(decision: Decision, given: Mapping[str, Any], plan: Plan) -> Subs
         check.fail("external_id", "value_is_mandatory")
     billing_time = check.choice("billing_time", ("calendar", "anniversary"))
     subscription_at = read_instant(check, "subscription_at") or decision.now
-    ending_at = read_ending_at(decision, check, plan, subscription_at)
+    ending_at = read_ending_at(decision, check, subscription_at)
     purchase_order_number = read_purchase_order_number(check)
     check_payment_method(check)
     check.refuse_unbuilt(*NOT_SUPPORTED_YET)

@@ -89,15 +89,14 @@ def _unbilled(subject: PeriodSubject, subscription: Subscription) -> tuple[datet
 def billing_instant(subject: PeriodSubject, subscription: Subscription) -> datetime | None:
     """When the subscription's next period is to be billed: the first instant of a local grid day.
 
-    A zone change may move the grid past the stored day; then the next grid day counts.
+    A zone change may move the grid by a few days, to either side of the stored one; then the nearest grid day counts.
     """
     day = subscription.next_billing_on
     if day is None:
         return None
-    grid = subject.billing_grid
-    if grid.start(day) != day:
-        day = grid.next(grid.start(day))
-    return start_of_day(day, subject.tz)
+    earlier = subject.billing_grid.start(day)
+    later = subject.billing_grid.next(earlier)
+    return start_of_day(min(earlier, later, key=lambda start: abs(start - day)), subject.tz)
 
 
 def _drafted(state: CustomerState) -> Iterator[UsageWindow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from uuid import UUID
 
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
@@ -36,7 +37,7 @@ def _lines(
     subscription, plan, link = item
     base = _base_fee(given, subscription, plan, link)
     if base is not None:
-        yield Line(base, fee_taxes(given.organization, given.profile, plan), (plan.id,))
+        yield Line(base, fee_taxes(given.organization, given.profile, plan), _plan_ids(plan))
     subject = period_subject(subscription, plan, given.profile, given.organization.organization)
     used = billed_usage(plan, subject, link, usage)
     if used is None:
@@ -46,7 +47,12 @@ def _lines(
         given.invoice_id, subscription, plan, subject, link, used, metrics
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
-        yield Line(fee, taxes, (plan.id,))
+        yield Line(fee, taxes, _plan_ids(plan))
+
+
+def _plan_ids(plan: Plan) -> tuple[UUID, ...]:
+    """The plan, and the one that a child plan is a copy of."""
+    return (plan.id,) if plan.parent_id is None else (plan.id, plan.parent_id)
 
 
 def _base_fee(

@@ -279,6 +279,23 @@ impl PyCore {
         Ok(running.map(PyRefold::new))
     }
 
+    fn is_incomplete(&self, subscription_id: Id16, from_us: i64, to_us: i64) -> PyResult<bool> {
+        let state = self.0.lock()?;
+        Ok(state
+            .registry
+            .is_incomplete(subscription_id.id(), (from_us, to_us))?)
+    }
+
+    fn take_incomplete<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyBytes>, i64, i64)>> {
+        let windows = self.0.lock()?.registry.take_incomplete().into_iter();
+        Ok(windows
+            .map(|(id, (from_us, to_us))| (id_bytes(py, id), from_us, to_us))
+            .collect())
+    }
+
     fn finish_refold(&self, py: Python<'_>, refold: &PyRefold) -> PyResult<bool> {
         let running = refold.take()?;
         Ok(py.detach(|| self.0.finish_refold(running))?)

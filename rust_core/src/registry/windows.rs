@@ -61,6 +61,9 @@ impl Registry {
             window.follow(&known.plan, earlier);
         }
         let complete = window.complete;
+        if !complete {
+            self.stale.insert(subscription);
+        }
         self.subscriptions[index].windows.push(window);
         Ok(complete)
     }
@@ -115,6 +118,24 @@ impl Registry {
             }
             _ => Ok(None),
         }
+    }
+
+    /// True if the window is registered and must be folded from the log before it can be read.
+    pub fn is_incomplete(&self, subscription: Id, bounds: (i64, i64)) -> Result<bool> {
+        let window = self.window(subscription, bounds)?;
+        Ok(window.is_some_and(|(_, window)| !window.complete))
+    }
+
+    /// Windows that became incomplete since the last call, and are so still.
+    pub fn take_incomplete(&mut self) -> Vec<(Id, (i64, i64))> {
+        let mut found = Vec::new();
+        for id in std::mem::take(&mut self.stale) {
+            let known = self.by_id.get(&id).map(|&index| &self.subscriptions[index]);
+            let windows = known.into_iter().flat_map(|known| &known.windows);
+            let incomplete = windows.filter(|window| !window.complete);
+            found.extend(incomplete.map(|window| (id, window.bounds)));
+        }
+        found
     }
 
     /// What to fold for an incomplete window; None if it is not registered.

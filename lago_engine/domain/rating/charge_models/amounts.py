@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal
+from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
 from lago_engine.errors import ValidationFailed
 
 WHOLE_MAX: Final = 2**63 - 1
@@ -27,10 +28,24 @@ def is_whole(value: Any, *, at_least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and at_least <= value <= WHOLE_MAX
 
 
+class Price(NamedTuple):
+    """A stored amount string: its value, and how it is shown."""
+
+    amount: Decimal
+    shown: str
+
+
+@lru_cache(maxsize=8192)
+def price_of(text: str) -> Price:
+    """Of a stored property. The same few are read for every fee of a charge."""
+    amount = parse_decimal(text)
+    return Price(amount, to_wire(amount))
+
+
 def optional_amount(properties: Mapping[str, Any], key: str) -> Decimal | None:
     """The amount under `key`; None when it is absent or null."""
     value = properties.get(key)
-    return None if value is None else parse_decimal(value)
+    return None if value is None else price_of(value).amount
 
 
 def per_unit(amount: Decimal, units: Decimal) -> Decimal:

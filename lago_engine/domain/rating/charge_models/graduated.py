@@ -7,8 +7,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
-from lago_engine.domain.rating.charge_models.amounts import per_unit
+from lago_engine.domain.decimals import CONTEXT, to_wire
+from lago_engine.domain.rating.charge_models.amounts import per_unit, price_of
 from lago_engine.domain.rating.charge_models.graduated_prorated import rate_prorated
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 from lago_engine.domain.rating.charge_models.ranges import BOUNDS, range_problems, slices
@@ -28,16 +28,16 @@ def rate_graduated(usage: Usage, properties: Mapping[str, Any]) -> Rated:
     amount = Decimal(0)
     details = []
     for item, units in slices(usage.units, properties[_RANGES]):
-        price, flat = parse_decimal(item["per_unit_amount"]), parse_decimal(item["flat_amount"])
-        of_units = CONTEXT.multiply(units, price)
-        total = CONTEXT.add(of_units, flat)
+        price, flat = price_of(item["per_unit_amount"]), price_of(item["flat_amount"])
+        of_units = CONTEXT.multiply(units, price.amount)
+        total = CONTEXT.add(of_units, flat.amount)
         amount = CONTEXT.add(amount, total)
         details.append(
             {
                 "from_value": item["from_value"],
                 "to_value": item["to_value"],
-                "flat_unit_amount": to_wire(flat),
-                "per_unit_amount": to_wire(price) if units else "0.0",
+                "flat_unit_amount": flat.shown,
+                "per_unit_amount": price.shown if units else "0.0",
                 "units": to_wire(units),
                 "per_unit_total_amount": to_wire(of_units),
                 "total_with_flat_amount": to_wire(total),

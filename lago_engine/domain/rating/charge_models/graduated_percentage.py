@@ -7,8 +7,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
-from lago_engine.domain.rating.charge_models.amounts import per_unit, percent_of
+from lago_engine.domain.decimals import CONTEXT, to_wire
+from lago_engine.domain.rating.charge_models.amounts import per_unit, percent_of, price_of
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 from lago_engine.domain.rating.charge_models.ranges import BOUNDS, range_problems, slices
 
@@ -24,16 +24,16 @@ def rate_graduated_percentage(usage: Usage, properties: Mapping[str, Any]) -> Ra
     amount = Decimal(0)
     details = []
     for item, units in slices(usage.units, properties[_RANGES]):
-        rate, flat = parse_decimal(item["rate"]), parse_decimal(item["flat_amount"])
-        of_units = percent_of(units, rate)
-        total = CONTEXT.add(of_units, flat)
+        rate, flat = price_of(item["rate"]), price_of(item["flat_amount"])
+        of_units = percent_of(units, rate.amount)
+        total = CONTEXT.add(of_units, flat.amount)
         amount = CONTEXT.add(amount, total)
         details.append(
             {
                 "from_value": item["from_value"],
                 "to_value": item["to_value"],
-                "flat_unit_amount": to_wire(flat),
-                "rate": to_wire(rate),
+                "flat_unit_amount": flat.shown,
+                "rate": rate.shown,
                 "units": to_wire(units),
                 "per_unit_total_amount": to_wire(of_units),
                 "total_with_flat_amount": to_wire(total),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal
-from lago_engine.domain.rating.charge_models.amounts import per_unit
+from lago_engine.domain.decimals import CONTEXT
+from lago_engine.domain.rating.charge_models.amounts import per_unit, price_of
 from lago_engine.domain.rating.charge_models.model import Prorated, Rated
 from lago_engine.domain.rating.charge_models.ranges import Range, slices
 
@@ -18,7 +18,7 @@ def rate_prorated(units: Decimal, prorated: Prorated, ranges: Sequence[Range]) -
     first one is.
     """
     if not units:
-        flat = parse_decimal(ranges[0]["flat_amount"])
+        flat = price_of(ranges[0]["flat_amount"]).amount
         return Rated(amount=flat, unit_amount=per_unit(flat, prorated.full_units))
     total = peak = cost = due = Decimal(0)
     for step in prorated.steps:
@@ -36,7 +36,7 @@ def _cost(total: Decimal, ranges: Sequence[Range]) -> Decimal:
     """What so many units cost for a whole period, flat amounts apart."""
     cost = Decimal(0)
     for item, units in slices(max(total, Decimal(0)), ranges):
-        price = parse_decimal(item["per_unit_amount"])
+        price = price_of(item["per_unit_amount"]).amount
         cost = CONTEXT.add(cost, CONTEXT.multiply(units, price))
     return cost
 
@@ -44,5 +44,5 @@ def _cost(total: Decimal, ranges: Sequence[Range]) -> Decimal:
 def _flat(peak: Decimal, ranges: Sequence[Range]) -> Decimal:
     flat = Decimal(0)
     for item, _ in slices(peak, ranges):
-        flat = CONTEXT.add(flat, parse_decimal(item["flat_amount"]))
+        flat = CONTEXT.add(flat, price_of(item["flat_amount"]).amount)
     return flat

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal, to_wire
-from lago_engine.domain.rating.charge_models.amounts import is_amount, is_whole, per_unit
+from lago_engine.domain.decimals import CONTEXT, to_wire
+from lago_engine.domain.rating.charge_models.amounts import is_amount, is_whole, per_unit, price_of
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 
 
@@ -16,7 +16,7 @@ def rate_package(usage: Usage, properties: Mapping[str, Any]) -> Rated:
     if not usage.units:
         return Rated(amount=Decimal(0), unit_amount=Decimal(0), amount_details=_UNUSED)
     size, free = properties["package_size"], properties["free_units"]
-    price = parse_decimal(properties["amount"])
+    price = price_of(properties["amount"]).amount
     assert size > 0
     paid = max(CONTEXT.subtract(usage.units, Decimal(free)), Decimal(0))
     amount = CONTEXT.multiply(packages_of(paid, size), price)

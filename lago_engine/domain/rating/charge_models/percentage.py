@@ -18,6 +18,7 @@ from lago_engine.domain.rating.charge_models.amounts import (
     optional_amount,
     per_unit,
     percent_of,
+    price_of,
 )
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Run, Usage
 
@@ -30,7 +31,7 @@ def rate_percentage(usage: Usage, properties: Mapping[str, Any]) -> Rated:
 
     The units are an amount in major currency units; so are the properties, apart from `rate`.
     """
-    rate = parse_decimal(properties["rate"])
+    rate = price_of(properties["rate"]).amount
     fixed_amount = optional_amount(properties, "fixed_amount") or _ZERO
     free_events, free_units = _allowances(properties)
     free = free_part(usage, free_events=free_events, free_units=free_units)

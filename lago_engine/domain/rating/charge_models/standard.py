@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal
-from lago_engine.domain.rating.charge_models.amounts import is_amount, per_unit
+from lago_engine.domain.decimals import CONTEXT
+from lago_engine.domain.rating.charge_models.amounts import is_amount, per_unit, price_of
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 
 
 def rate_standard(usage: Usage, properties: Mapping[str, Any]) -> Rated:
     """Price every unit at `amount`. The unit amount is that of a full unit, and of no units 0."""
-    price = parse_decimal(properties["amount"])
+    price = price_of(properties["amount"]).amount
     assert price >= 0
     amount = CONTEXT.multiply(usage.units, price)
     if usage.prorated is not None:

@@ -7,9 +7,9 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from lago_engine.domain.decimals import CONTEXT, parse_decimal, quantize_to, to_wire
+from lago_engine.domain.decimals import CONTEXT, quantize_to, to_wire
 from lago_engine.domain.money import PRECISE_PLACES
-from lago_engine.domain.rating.charge_models.amounts import per_unit
+from lago_engine.domain.rating.charge_models.amounts import per_unit, price_of
 from lago_engine.domain.rating.charge_models.model import ChargeModel, Rated, Usage
 from lago_engine.domain.rating.charge_models.ranges import BOUNDS, range_of, range_problems
 
@@ -23,7 +23,7 @@ def rate_volume(usage: Usage, properties: Mapping[str, Any]) -> Rated:
     Full units choose the range, and prorated ones are priced.
     """
     item = range_of(usage.full_units, properties[_RANGES])
-    price, flat = parse_decimal(item["per_unit_amount"]), parse_decimal(item["flat_amount"])
+    price, flat = price_of(item["per_unit_amount"]).amount, price_of(item["flat_amount"]).amount
     of_units = CONTEXT.multiply(usage.units, price)
     amount = CONTEXT.add(of_units, flat)
     return Rated(
