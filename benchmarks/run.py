@@ -19,6 +19,7 @@ if not __package__:
 
 from benchmarks import (
     aggregations,
+    busy,
     dedup,
     ingest,
     invoices,
@@ -38,6 +39,7 @@ PARTS: Final[Mapping[str, Callable[[Path], AsyncIterator[Result]]]] = {
     "segments": segments.measure,
     "rating": rating.measure,
     "aggregations": aggregations.measure,
+    "busy": busy.measure,
     "dedup": dedup.measure,
     "restart": restart.measure,
 }

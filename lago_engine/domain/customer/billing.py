@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.customer.commitments import with_billed_fees
 from lago_engine.domain.customer.credits import use_credits, with_credits
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.links import in_line_order, make_link
@@ -90,7 +91,7 @@ def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime)
         ),
         created_at=at,
     )
-    given = with_credits(decision, given)
+    given = with_credits(decision, with_billed_fees(decision.state, given))
     draft = build_invoice(given, decision.usage, now=at)
     if settings.grace_period > 0:
         decision.record(e.InvoiceDrafted(invoice=draft), at=at)
@@ -136,7 +137,7 @@ def _redrafted(decision: Decision, draft: Invoice, kind: InvoiceKind) -> Invoice
         dates=dates_of(draft),
         created_at=draft.created_at,
     )
-    return with_credits(decision, given)
+    return with_credits(decision, with_billed_fees(decision.state, given))
 
 
 def _relinked(decision: Decision, link: InvoiceLink) -> Item:
@@ -215,7 +216,9 @@ def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
             buckets = {str(k): b[0] if len(b) == 1 else b for k, b in charges.items()}
             used.append((subscription.id, buckets))
     # Written only where there are any, as the invoice's own credits are.
-    credits = [each for each in (given.coupons, given.credit_notes) if each]
+    credits = [
+        each for each in (given.coupons, given.credit_notes, [*given.billed.items()]) if each
+    ]
     return hash_of([given.profile, given.items, given.dates, used, *credits])
 
 

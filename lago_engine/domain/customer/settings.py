@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from lago_engine.domain.catalog.entities import Charge, Organization, Plan, Tax
+from lago_engine.domain.catalog.entities import Charge, MinimumCommitment, Organization, Plan, Tax
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Subscription
@@ -41,10 +41,13 @@ def finalizes_zero_invoices(profile: CustomerProfile, organization: Organization
 
 
 def fee_taxes(
-    state: OrganizationState, profile: CustomerProfile, plan: Plan, charge: Charge | None = None
+    state: OrganizationState,
+    profile: CustomerProfile,
+    plan: Plan,
+    item: Charge | MinimumCommitment | None = None,
 ) -> tuple[Tax, ...]:
-    """The taxes of a subscription's fee: of its charge, plan, customer or billing entity."""
-    own = charge.tax_ids if charge else ()
+    """The taxes of a subscription's fee: of its charge or commitment, plan, customer or billing entity."""
+    own = item.tax_ids if item else ()
     return applicable_taxes(state, own, plan.tax_ids, profile.tax_ids)
 
 

@@ -65,7 +65,7 @@ def _plan(decision: Decision, given: Mapping[str, Any]) -> Plan:
     plan = decision.organization.plans.get(stripped(given, "plan_code"))
     if plan is None:
         raise NotFound("plan")
-    if any(getattr(plan, part) for part in (*UNBILLED, "minimum_commitment")):
+    if any(getattr(plan, part) for part in UNBILLED):
         raise ValidationFailed.of("plan_code", "not_supported_yet")
     return plan
 
