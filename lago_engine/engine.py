@@ -80,6 +80,11 @@ class Engine:
     def store(self) -> Store:
         return self.partition.store
 
+    @property
+    def refolds(self) -> Mapping[str, int]:
+        """Usage windows that wait for the log, are being folded from it, and were since the start."""
+        return self.partition.refolder.progress._asdict()
+
     # --- life ----------------------------------------------------------------------------------
 
     async def start(self, position: int) -> None:

@@ -622,6 +622,8 @@ CREDIT_NOTE = CreditNote(
 )
 USED_NOTE = replace(CREDIT_NOTE, balance_amount_cents=400)
 
+UNWANTED = other_invoice("unwanted", status="draft", sequential_id=None)
+
 CORRECTING: tuple[DomainEvent, ...] = (
     events.CouponCreated(coupon=replace(COUPON, code="early spring")),
     events.CouponUpdated(coupon=COUPON, previous_code="early spring"),
@@ -657,6 +659,8 @@ CORRECTING: tuple[DomainEvent, ...] = (
             InvoiceMetadata(id=make_id("entry"), key="order", value="7", created_at=BILLED_AT),
         ),
     ),
+    events.InvoiceDrafted(invoice=UNWANTED),
+    events.InvoiceDeleted(invoice=UNWANTED),
     events.InvoicePaymentDisputeLost(invoice_id=FINAL.id, lost_at=BILLED_AT),
     events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
 )

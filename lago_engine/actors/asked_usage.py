@@ -58,39 +58,53 @@ class AskedFolds:
             for start in range(0, len(new), SEGMENTS_PER_READ):
                 segments = self._store.read_segments(new[start : start + SEGMENTS_PER_READ])
                 kept.fold.feed(segments, parallel=True)
-            totals = kept.fold.read(
-                kept.selection,
-                Period(micros(asked.end), asked.days),
-                day_starts_us(asked.start, asked.end, asked.timezone),
-            )
-        used = {charge.charge_id: list[BucketUsage]() for charge in charges}
-        for total in totals:
-            used[total.charge_id].append(bucket_usage(total))
-        return used
+            return read_selection(kept.fold, kept.selection, asked)
 
     def _fold_of(self, asked: AskedUsage, charges: list[MeteredCharge]) -> _Kept:
-        subscription = asked.subscription
-        assert subscription.started_at is not None
-        start = max(micros(asked.start), micros(subscription.started_at))
-        end = micros(to_exclusive(asked.end))
-        if subscription.terminated_at is not None:
-            end = min(end, micros(subscription.terminated_at))
         only = sorted(asked.question.only.items())
-        key = msgspec.msgpack.encode((subscription.id, start, end, charges, only))
+        key = msgspec.msgpack.encode((asked.subscription.id, _bounds(asked), charges, only))
         with self._lock:
             kept = self._kept.get(key)
             if kept is None:
                 fold = self._meter.usage_fold(streams=())
-                selection = fold.select(
-                    asked.organization.organization.id,
-                    subscription.external_id,
-                    start,
-                    max(start, end),
-                    fold.plan(charges),
-                    only=asked.question.only,
-                )
+                selection = select(fold, asked, fold.plan(charges))
                 kept = self._kept[key] = _Kept(fold, selection)
             self._kept.move_to_end(key)
             while len(self._kept) > FOLDS_MAX:
                 self._kept.popitem(last=False)
         return kept
+
+
+def select(fold: UsageFold, asked: AskedUsage, plan: int) -> int:
+    """Add the events of a question to a fold; plan: the number of its charges there."""
+    return fold.select(
+        asked.organization.organization.id,
+        asked.subscription.external_id,
+        *_bounds(asked),
+        plan,
+        only=asked.question.only,
+    )
+
+
+def read_selection(fold: UsageFold, selection: int, asked: AskedUsage) -> Used:
+    """What a fold has of a question, by charge."""
+    totals = fold.read(
+        selection,
+        Period(micros(asked.end), asked.days),
+        day_starts_us(asked.start, asked.end, asked.timezone),
+    )
+    used = {charge.id: list[BucketUsage]() for charge, _ in asked.charges}
+    for total in totals:
+        used[total.charge_id].append(bucket_usage(total))
+    return used
+
+
+def _bounds(asked: AskedUsage) -> tuple[int, int]:
+    """The part of the window that lies in the subscription, half-open."""
+    subscription = asked.subscription
+    assert subscription.started_at is not None
+    start = max(micros(asked.start), micros(subscription.started_at))
+    end = micros(to_exclusive(asked.end))
+    if subscription.terminated_at is not None:
+        end = min(end, micros(subscription.terminated_at))
+    return start, max(start, end)

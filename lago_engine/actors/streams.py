@@ -44,6 +44,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.InvoiceFinalized,
     e.InvoiceClosed,
     e.InvoiceVoided,
+    e.InvoiceDeleted,
     e.InvoicePaymentOverdue,
     e.InvoicePaymentStatusUpdated,
     e.InvoiceMetadataSet,

@@ -36,6 +36,10 @@ class Engine(Protocol):
     def store(self) -> Store:
         """Documents and deliveries, for reading from any thread."""
 
+    @property
+    def refolds(self) -> Mapping[str, int]:
+        """Usage windows that wait for the log, are being folded from it, and were since the start."""
+
     def authenticate(self, key: str) -> UUID | None:
         """The organization of a live API key."""
 

@@ -20,7 +20,8 @@ async def health(request: web.Request) -> web.Response:
     settings = request.app[SETTINGS]
     about = {"version": settings.version, "github_url": settings.source_url}
     if await read(request, request.app[ENGINE].store.healthy):
-        return json_answer(about | {"message": "Success"})
+        windows = request.app[ENGINE].refolds
+        return json_answer(about | {"message": "Success", "usage_windows": windows})
     details = "the store cannot be read or written"
     return json_answer(about | {"message": "Unhealthy", "details": details}, 500)
 

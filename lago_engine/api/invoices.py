@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID
 
 from aiohttp import web
 
 from lago_engine.api import filters
 from lago_engine.api.answers import empty, object_answer
+from lago_engine.api.bodies import as_text
 from lago_engine.api.call import Call, event_of
 from lago_engine.api.files import invoice_file_url
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
-from lago_engine.api.routes import get, post, put
+from lago_engine.api.routes import delete, get, post, put, update
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import FinalizeInvoice, RefreshInvoice, RetryPayment, VoidInvoice
-from lago_engine.domain.events import InvoiceClosed
+from lago_engine.domain.commands import (
+    CreateOneOffInvoice,
+    CustomerCommand,
+    DeleteInvoice,
+    FinalizeInvoice,
+    LoseDispute,
+    RefreshInvoice,
+    RetryInvoice,
+    RetryPayment,
+    UpdateInvoice,
+    VoidInvoice,
+)
+from lago_engine.domain.events import InvoiceClosed, InvoiceFinalized
 from lago_engine.domain.invoicing.model import PaymentStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
@@ -184,17 +196,55 @@ async def finalize(call: Call) -> web.Response:
     return await answer_invoice(call, invoice_id)
 
 
-async def void(call: Call) -> web.Response:
-    invoice_id, given = call.uuid("lago_id", KIND), await call.body()
-    await call.execute(
-        VoidInvoice(
-            organization_id=call.organization_id,
-            customer_id=await owner_of(call, invoice_id),
-            invoice_id=invoice_id,
-            input=given,
-        )
+async def create(call: Call) -> web.Response:
+    """A one-off invoice."""
+    given = await call.input(KIND)
+    external_id = as_text(given.get("external_customer_id"))
+    command = CreateOneOffInvoice(
+        organization_id=call.organization_id,
+        customer_id=ids.customer_id(call.organization_id, external_id),
+        input=given,
     )
+    finalized = event_of(await call.execute(command), InvoiceFinalized)
+    assert finalized is not None
+    return await answer_invoice(call, finalized.invoice.id)
+
+
+async def void(call: Call) -> web.Response:
+    return await _about(call, VoidInvoice, input=await call.body())
+
+
+async def change(call: Call) -> web.Response:
+    return await _about(call, UpdateInvoice, input=await call.input(KIND))
+
+
+async def lose_dispute(call: Call) -> web.Response:
+    return await _about(call, LoseDispute)
+
+
+async def retry(call: Call) -> web.Response:
+    return await _about(call, RetryInvoice)
+
+
+async def _about(call: Call, kind: type[CustomerCommand], **members: Any) -> web.Response:
+    """Decide something about the invoice in the path, and show it."""
+    invoice_id = call.uuid("lago_id", KIND)
+    owner = await owner_of(call, invoice_id)
+    given = {"invoice_id": invoice_id, **members}
+    await call.execute(kind(organization_id=call.organization_id, customer_id=owner, **given))
     return await answer_invoice(call, invoice_id)
+
+
+async def destroy(call: Call) -> web.Response:
+    """Throw a draft away; the answer shows it for the last time."""
+    invoice_id = call.uuid("lago_id", KIND)
+    draft = await call.stored(KIND, str(invoice_id))
+    shown = await whole_invoice(call, draft)
+    command = DeleteInvoice(
+        organization_id=call.organization_id, customer_id=_owner(call, draft), invoice_id=invoice_id
+    )
+    await call.execute(command)
+    return object_answer(KIND, shown | {"status": "deleted"})
 
 
 async def retry_payment(call: Call) -> web.Response:
@@ -222,10 +272,16 @@ async def download(call: Call) -> web.Response:
 
 ROUTES = (
     get("/invoices", index),
+    post("/invoices", create),
     get("/invoices/{lago_id}", show),
     put("/invoices/{lago_id}/refresh", refresh),
     put("/invoices/{lago_id}/finalize", finalize),
+    *update("/invoices/{lago_id}", change),
+    delete("/invoices/{lago_id}", destroy),
     post("/invoices/{lago_id}/void", void),
+    post("/invoices/{lago_id}/lose_dispute", lose_dispute),
+    put("/invoices/{lago_id}/lose_dispute", lose_dispute),
+    post("/invoices/{lago_id}/retry", retry),
     post("/invoices/{lago_id}/retry_payment", retry_payment),
     post("/invoices/{lago_id}/download", download),
     post("/invoices/{lago_id}/download_pdf", download),

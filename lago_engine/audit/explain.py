@@ -100,16 +100,34 @@ def _organizations(store: Store) -> Iterator[tuple[UUID, str, bytes]]:
 def _totals(invoice: Mapping[str, Any]) -> Iterator[str]:
     fees = " + ".join(str(fee["amount_cents"]) for fee in invoice["fees"]) or "0"
     yield f"fees: {fees} = {invoice['fees_amount_cents']}"
+    yield from _credits(invoice, before_taxes=True)
     for tax in invoice["applied_taxes"]:
         yield (
             f"tax {tax['tax_code']}: {tax['tax_rate']} % of {tax['fees_amount_cents']} "
             f"= {tax['amount_cents']} (half away from zero)"
         )
     yield f"taxes, rounded once on the sum: {invoice['taxes_amount_cents']}"
+    yield from _credits(invoice, before_taxes=False)
+    credit_notes = invoice["credit_notes_amount_cents"]
     yield (
         f"total: {invoice['sub_total_excluding_taxes_amount_cents']} + "
-        f"{invoice['taxes_amount_cents']} = {invoice['total_amount_cents']}"
+        f"{invoice['taxes_amount_cents']}{f' - {credit_notes}' if credit_notes else ''} "
+        f"= {invoice['total_amount_cents']}"
     )
+
+
+def _credits(invoice: Mapping[str, Any], *, before_taxes: bool) -> Iterator[str]:
+    """What made the invoice cheaper, with the rule of each kind."""
+    rules = {
+        "coupon": "its share of what its fees still cost, half away from zero, never more than is left; "
+        "spread over them in proportion, to five decimals",
+        "credit_note": "its balance, at most what is left of the taxed total; oldest first",
+        "invoice": "what was billed progressively",
+    }
+    for credit in invoice["credits"]:
+        if credit["before_taxes"] is before_taxes:
+            item = credit["item"]
+            yield f"{item['type']} {item['code']}: -{credit['amount_cents']} ({rules[item['type']]})"
 
 
 def _fee(
@@ -153,6 +171,8 @@ def _derivation(fee: Mapping[str, Any], currency: str, *, prorated: bool) -> Ite
     if fee["item"]["type"] == "subscription":
         yield f"plan price {fee['amount_details'].get('plan_amount_cents')}, {days}"
         yield f"exact amount {exact}"
+    elif fee["item"]["type"] == "add_on":
+        yield f"{fee['units']} × {fee['precise_unit_amount']} = {exact} (half away from zero)"
     elif fee["lago_true_up_parent_fee_id"] is not None:
         yield f"what the usage of the charge falls short of its minimum, {days}"
         yield f"exact amount {exact} (the minimum rounded half away from zero)"
@@ -161,6 +181,8 @@ def _derivation(fee: Mapping[str, Any], currency: str, *, prorated: bool) -> Ite
         if prorated:
             yield f"each of them paid by the day, {days}"
         yield from _pricing(fee, exact)
+    if Decimal(fee["precise_coupons_amount_cents"]):
+        yield f"coupons: {fee['precise_coupons_amount_cents']} of {fee['amount_cents']} minor units"
     for tax in fee.get("applied_taxes", ()):
         yield f"tax {tax['tax_code']}: {tax['tax_rate']} % → {tax['amount_cents']}"
 

@@ -23,7 +23,7 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
-from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.events import CreditNoteCreated, DomainEvent
 from lago_engine.domain.timezones import from_micros
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
@@ -171,7 +171,12 @@ class _Run:
         assert state is not None
         at = from_micros(envelope.occurred_at_us)
         decided = recompute_credit(event, state, at)
-        self._compare(row, body, envelope, decided, f"invoice {event.invoice_id}")
+        of = (
+            f"credit note {event.credit_note.number}"
+            if isinstance(event, CreditNoteCreated)
+            else f"invoice {event.invoice_id}"
+        )
+        self._compare(row, body, envelope, decided, of)
 
     def _compare(
         self, row: LogRow, body: bytes, envelope: Envelope, decided: DomainEvent, of: str

@@ -11,6 +11,7 @@ from lago_engine.cli.clock import clock
 from lago_engine.cli.config import check, config
 from lago_engine.cli.demo import demo
 from lago_engine.cli.serve import serve
+from lago_engine.cli.whatif import whatif
 from lago_engine.errors import LagoError
 
 
@@ -20,7 +21,7 @@ def cli() -> None:
     """Usage billing that speaks Lago's REST API, keeps every fact as an event and can prove every invoice."""
 
 
-for command in (serve, demo, verify, replay, explain, clock, config, check):
+for command in (serve, demo, verify, replay, explain, whatif, clock, config, check):
     cli.add_command(command)
 
 

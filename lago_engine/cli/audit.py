@@ -30,7 +30,8 @@ MISMATCHES_SHOWN = 10
 
 
 @contextmanager
-def _reading(config_file: Path | None, flags: dict[str, Any]) -> Iterator[Store]:
+def reading(config_file: Path | None, flags: dict[str, Any]) -> Iterator[Store]:
+    """The store of these settings, opened to read."""
     settings: Settings = loaded(config_file, **flags).settings
     data = None if settings.database else settings.data
     store = open_store(data, settings.database, read_only=True)
@@ -59,7 +60,7 @@ def _progress(store: Store, title: str) -> Iterator[Callable[[int], None]]:
 @json_option
 def verify(config_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Recompute every hash chain and checkpoint; exit 1 at the first byte that is not what was written."""
-    with _reading(config_file, flags) as store, _progress(store, "verifying") as progress:
+    with reading(config_file, flags) as store, _progress(store, "verifying") as progress:
         verified = verify_log(store, progress)
     if as_json:
         click.echo(msgspec.json.encode(verified).decode())
@@ -76,7 +77,7 @@ def verify(config_file: Path | None, as_json: bool, **flags: Any) -> None:
 def replay(config_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Rebuild states, documents and invoices from the log and compare; exit 1 when something differs."""
     started = time.monotonic()
-    with _reading(config_file, flags) as store, _progress(store, "replaying") as progress:
+    with reading(config_file, flags) as store, _progress(store, "replaying") as progress:
         report = replay_log(
             store,
             event_codec(),
@@ -114,7 +115,7 @@ def _show_report(report: Report, seconds: float) -> None:
 @json_option
 def explain(invoice: str, config_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Show where every amount of INVOICE (id or number) comes from, down to its usage events."""
-    with _reading(config_file, flags) as store:
+    with reading(config_file, flags) as store:
         explained = explain_invoice(store, invoice)
     if as_json:
         click.echo(msgspec.json.encode(explained).decode())

@@ -304,6 +304,27 @@ class VoidInvoice(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
+class CreateOneOffInvoice(CustomerCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+    input: Input
+
+
+class LoseDispute(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class RetryInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
+class DeleteInvoice(CustomerCommand, frozen=True, kw_only=True):
+    invoice_id: UUID
+
+
 class ApplyCoupon(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 

@@ -252,6 +252,12 @@ class InvoiceVoided(DomainEvent, frozen=True, tag="invoice_voided.v1"):
     voided_at: datetime
 
 
+class InvoiceDeleted(DomainEvent, frozen=True, tag="invoice_deleted.v1"):
+    """A draft was thrown away; the periods on it count as billed."""
+
+    invoice: Invoice
+
+
 class InvoicePaymentOverdue(DomainEvent, frozen=True, tag="invoice_payment_overdue.v1"):
     invoice_id: UUID
 

@@ -60,6 +60,7 @@ SECTIONS_SENT: Final[dict[str, tuple[str, ...]]] = {
         "applied_invoice_custom_sections",
     ),
     "invoice.voided": _DRAFT[:-1],
+    "invoice.deleted": _DRAFT,
     "invoice.payment_dispute_lost": ("customer",),
     "invoice.payment_status_updated": ("customer", "fees"),
     "invoice.payment_overdue": ("customer", "fees", "applied_taxes"),
@@ -250,7 +251,18 @@ def _invoice_drafted(event: events.InvoiceDrafted, context: Context) -> Iterator
 
 
 def _invoice_finalized(event: events.InvoiceFinalized, context: Context) -> Iterator[Notice]:
-    yield _invoice("invoice.created", event.invoice.id, context)
+    one_off = event.invoice.invoice_type == "one_off"
+    webhook_type = "invoice.one_off_created" if one_off else "invoice.created"
+    yield _invoice(webhook_type, event.invoice.id, context)
+
+
+def _invoice_deleted(event: events.InvoiceDeleted, context: Context) -> Iterator[Notice]:
+    def payload() -> Members:
+        body = _require_before("invoice", str(event.invoice.id), context)
+        gone = _sections("invoice.deleted", _shown("invoice", body, context))
+        return {**gone, "status": "deleted"}
+
+    yield Notice("invoice.deleted", "invoice", payload)
 
 
 def _invoice_voided(event: events.InvoiceVoided, context: Context) -> Iterator[Notice]:
@@ -360,6 +372,7 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.SubscriptionCanceled: _subscription_ended,
     events.InvoiceDrafted: _invoice_drafted,
     events.InvoiceFinalized: _invoice_finalized,
+    events.InvoiceDeleted: _invoice_deleted,
     events.InvoiceVoided: _invoice_voided,
     events.InvoicePaymentOverdue: _invoice_overdue,
     events.CreditNoteCreated: _credit_note_created,

@@ -14,6 +14,7 @@ from lago_engine.domain.events import (
     CreditNoteCreated,
     DomainEvent,
     InvoiceClosed,
+    InvoiceDeleted,
     InvoiceDrafted,
     InvoiceFinalized,
     InvoiceMetadataSet,
@@ -66,6 +67,7 @@ class InvoiceProjection(Projection):
         InvoiceRefreshed,
         InvoiceFinalized,
         InvoiceClosed,
+        InvoiceDeleted,
         InvoiceVoided,
         InvoicePaymentOverdue,
         PaymentRecorded,
@@ -80,7 +82,7 @@ class InvoiceProjection(Projection):
         match event:
             case InvoiceDrafted() | InvoiceRefreshed() | InvoiceFinalized():
                 _replace(event.invoice, context)
-            case InvoiceClosed(invoice=invoice):
+            case InvoiceClosed(invoice=invoice) | InvoiceDeleted(invoice=invoice):
                 _forget_fees(invoice.id, context)
                 context.delete("invoice", str(invoice.id))
             case InvoiceVoided(invoice_id=invoice_id, voided_at=voided_at):

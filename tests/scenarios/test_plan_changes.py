@@ -13,7 +13,6 @@ import pytest
 from engine_kit import Home, Shop, instant, sandbox
 
 from lago_engine.domain import commands as c
-from lago_engine.errors import ValidationFailed
 
 CHANGE = "2024-06-18T09:00:00Z"
 PRICES = {"calls": "1"}
@@ -330,11 +329,27 @@ async def test_a_subscription_that_has_not_started_just_starts_on_the_other_plan
     home.assert_sound()
 
 
-async def test_prepaid_days_need_a_credit_note(tmp_path: Path) -> None:
-    async with sandbox(Home(tmp_path)) as shop:
-        await open_shop(shop)
+@pytest.mark.parametrize(
+    ("zone", "at", "credited", "new_fee"),
+    [
+        ("UTC", CHANGE, 1300, 5200),
+        ("America/New_York", "2024-06-18T02:00:00Z", 1400, 5600),
+        ("Asia/Tokyo", "2024-06-17T20:00:00Z", 1300, 5200),
+    ],
+)
+async def test_an_upgrade_gives_back_prepaid_days_and_today(
+    tmp_path: Path, zone: str, at: str, credited: int, new_fee: int
+) -> None:
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await open_shop(shop, zone=zone)
         await shop.subscribe("acme", "small-advance", "s")
-        await shop.advance_to(CHANGE)
-        with pytest.raises(ValidationFailed, match="not_supported_yet"):
-            await shop.subscribe("acme", "big-advance", "s")
-        assert subscriptions(shop).keys() == {"small-advance"}
+        await shop.advance_to(at)
+        await shop.subscribe("acme", "big-advance", "s")
+        (note,) = shop.documents("credit_note")
+        assert (note["total_amount_cents"], note["reason"]) == (credited, "order_cancellation")
+        latest = shop.invoices()[-1]
+        assert billed(shop, latest) == [("big-advance", "subscription", new_fee)]
+        assert latest["credit_notes_amount_cents"] == credited
+        assert latest["total_amount_cents"] == new_fee - credited
+    home.assert_sound()

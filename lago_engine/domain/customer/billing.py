@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.customer.commitments import with_billed_fees
 from lago_engine.domain.customer.credits import use_credits, with_credits
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.links import in_line_order, make_link
@@ -27,6 +28,7 @@ from lago_engine.domain.customer.settings import (
     timezone_of,
 )
 from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.customer.unused_days import credit_after_finalization
 from lago_engine.domain.invoicing.builder import build_invoice
 from lago_engine.domain.invoicing.dates import InvoiceDates, finalized_dates, subscription_dates
 from lago_engine.domain.invoicing.kinds import InvoiceKind
@@ -89,7 +91,7 @@ def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime)
         ),
         created_at=at,
     )
-    given = with_credits(decision, given)
+    given = with_credits(decision, with_billed_fees(decision.state, given))
     draft = build_invoice(given, decision.usage, now=at)
     if settings.grace_period > 0:
         decision.record(e.InvoiceDrafted(invoice=draft), at=at)
@@ -135,7 +137,7 @@ def _redrafted(decision: Decision, draft: Invoice, kind: InvoiceKind) -> Invoice
         dates=dates_of(draft),
         created_at=draft.created_at,
     )
-    return with_credits(decision, given)
+    return with_credits(decision, with_billed_fees(decision.state, given))
 
 
 def _relinked(decision: Decision, link: InvoiceLink) -> Item:
@@ -161,17 +163,20 @@ def finalize_draft(decision: Decision, draft: Invoice, *, at: datetime) -> None:
         net_payment_term=dates.net_payment_term,
     )
     finalize(decision, redated, inputs_hash(decision, given), at=at)
+    credit_after_finalization(decision, redated, at=at)
 
 
-def finalize(decision: Decision, draft: Invoice, inputs_hash: str, *, at: datetime) -> None:
+def finalize(
+    decision: Decision, draft: Invoice, inputs_hash: str, *, at: datetime, collect: bool = True
+) -> None:
     """Number and freeze the invoice, or close it when it is a skipped zero one; then use its credits and collect.
 
-    inputs_hash: hex SHA-256 over what the invoice was computed from.
+    inputs_hash: hex SHA-256 over what the invoice was computed from. collect: ask the payment provider.
     """
     profile, organization = decision.state.profile, decision.organization
-    if draft.fees_amount_cents == 0 and not finalizes_zero_invoices(
-        profile, organization.organization
-    ):
+    # Somebody asked for a one-off invoice, also for one of zero.
+    skippable = draft.fees_amount_cents == 0 and draft.invoice_type != "one_off"
+    if skippable and not finalizes_zero_invoices(profile, organization.organization):
         closed = replace(draft, status="closed", updated_at=at)
         decision.record(e.InvoiceClosed(invoice=closed), at=at)
         return
@@ -195,7 +200,8 @@ def finalize(decision: Decision, draft: Invoice, inputs_hash: str, *, at: dateti
     )
     decision.record(e.InvoiceFinalized(invoice=invoice, inputs_hash=inputs_hash), at=at)
     use_credits(decision, invoice, at=at)
-    request_payment(decision, invoice.id, at=at)
+    if collect:
+        request_payment(decision, invoice.id, at=at)
 
 
 def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
@@ -210,7 +216,9 @@ def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
             buckets = {str(k): b[0] if len(b) == 1 else b for k, b in charges.items()}
             used.append((subscription.id, buckets))
     # Written only where there are any, as the invoice's own credits are.
-    credits = [each for each in (given.coupons, given.credit_notes) if each]
+    credits = [
+        each for each in (given.coupons, given.credit_notes, [*given.billed.items()]) if each
+    ]
     return hash_of([given.profile, given.items, given.dates, used, *credits])
 
 

@@ -19,6 +19,13 @@ from lago_engine.domain.customer.credit_notes import (
     void_credit_note,
 )
 from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
+from lago_engine.domain.customer.invoice_updates import (
+    delete_draft,
+    lose_dispute,
+    refuse_retry,
+    update_invoice,
+)
+from lago_engine.domain.customer.one_off import create_one_off
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
     record_manual_payment,
@@ -37,9 +44,9 @@ from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
+from lago_engine.domain.customer.voiding import void_invoice
 from lago_engine.domain.invoicing.model import Invoice
-from lago_engine.domain.validation import Checker
-from lago_engine.errors import NotAllowed, NotFound
+from lago_engine.errors import NotFound
 
 
 def decide_customer(
@@ -64,7 +71,11 @@ def _missing(command: c.CustomerCommand) -> str:
         return "subscription"
     if isinstance(command, c.RecordPaymentOutcome):
         return "payment"
-    return "customer" if isinstance(command, c.AdvanceTime | c.ApplyCoupon) else "invoice"
+    return (
+        "customer"
+        if isinstance(command, c.AdvanceTime | c.ApplyCoupon | c.CreateOneOffInvoice)
+        else "invoice"
+    )
 
 
 @singledispatch
@@ -145,18 +156,32 @@ def _(command: c.FinalizeInvoice, decision: Decision) -> None:
 
 @_decide.register
 def _(command: c.VoidInvoice, decision: Decision) -> None:
-    """Only finalized invoices can be voided, paid ones too (invoices.md §11)."""
-    if command.invoice_id in decision.state.drafts:
-        raise NotAllowed("not_voidable")
-    record = decision.state.invoices.get(command.invoice_id)
-    if record is None:
-        raise NotFound("invoice")
-    check = Checker(command.input)
-    check.refuse_unbuilt("generate_credit_note", "credit_amount", "refund_amount")
-    check.raise_failures()
-    if record.status != "finalized":
-        raise NotAllowed("not_voidable")
-    decision.record(e.InvoiceVoided(invoice_id=record.id, voided_at=decision.now))
+    void_invoice(decision, command.invoice_id, command.input)
+
+
+@_decide.register
+def _(command: c.CreateOneOffInvoice, decision: Decision) -> None:
+    create_one_off(decision, command.input)
+
+
+@_decide.register
+def _(command: c.UpdateInvoice, decision: Decision) -> None:
+    update_invoice(decision, command.invoice_id, command.input)
+
+
+@_decide.register
+def _(command: c.LoseDispute, decision: Decision) -> None:
+    lose_dispute(decision, command.invoice_id)
+
+
+@_decide.register
+def _(command: c.RetryInvoice, decision: Decision) -> None:
+    refuse_retry(decision, command.invoice_id)
+
+
+@_decide.register
+def _(command: c.DeleteInvoice, decision: Decision) -> None:
+    delete_draft(decision, command.invoice_id)
 
 
 @_decide.register

@@ -153,6 +153,11 @@ def _(event: e.InvoiceVoided, state: CustomerState) -> CustomerState:
 
 
 @_evolve.register
+def _(event: e.InvoiceDeleted, state: CustomerState) -> CustomerState:
+    return replace(state, drafts=_without(state.drafts, event.invoice.id))
+
+
+@_evolve.register
 def _(event: e.InvoicePaymentOverdue, state: CustomerState) -> CustomerState:
     record = replace(state.invoices[event.invoice_id], payment_overdue=True)
     return replace(state, invoices=_with(state.invoices, record.id, record))

@@ -113,16 +113,23 @@ def record_manual_payment(decision: Decision, invoice_id: UUID, given: Mapping[s
         raise ValidationFailed.of("reference", "value_is_too_long")
     if amount > due_amount(record):
         raise ValidationFailed.of("amount_cents", "value_is_out_of_range")
+    record_payment(decision, record, amount, reference=reference, paid_at=paid_at or decision.now)
+
+
+def record_payment(
+    decision: Decision, record: InvoiceRecord, amount: int, *, reference: str, paid_at: datetime
+) -> None:
+    """Money that came another way than through a provider."""
     payment = Payment(
         id=ids.derive(decision.state.id, "payment", decision.state.items_count + 1),
-        invoice_id=invoice_id,
+        invoice_id=record.id,
         invoice_number=record.number,
         type="manual",
         amount_cents=amount,
         amount_currency=record.currency,
         status="succeeded",
         payment_status="succeeded",
-        created_at=paid_at or decision.now,
+        created_at=paid_at,
         reference=reference,
     )
     paid = record.total_paid_amount_cents + amount

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
-from lago_engine.domain.catalog.entities import Charge, Organization, Plan, Tax
+from lago_engine.domain.catalog.entities import Charge, MinimumCommitment, Organization, Plan, Tax
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Subscription
@@ -40,10 +41,19 @@ def finalizes_zero_invoices(profile: CustomerProfile, organization: Organization
 
 
 def fee_taxes(
-    state: OrganizationState, profile: CustomerProfile, plan: Plan, charge: Charge | None = None
+    state: OrganizationState,
+    profile: CustomerProfile,
+    plan: Plan,
+    item: Charge | MinimumCommitment | None = None,
 ) -> tuple[Tax, ...]:
-    """The taxes of a fee: the first non-empty set of charge, plan, customer, billing entity."""
-    for tax_ids in (charge.tax_ids if charge else (), plan.tax_ids, profile.tax_ids):
+    """The taxes of a subscription's fee: of its charge or commitment, plan, customer or billing entity."""
+    own = item.tax_ids if item else ()
+    return applicable_taxes(state, own, plan.tax_ids, profile.tax_ids)
+
+
+def applicable_taxes(state: OrganizationState, *sets: tuple[UUID, ...]) -> tuple[Tax, ...]:
+    """The first set with a live tax, else those of the billing entity; never merged (customers.md §7.2)."""
+    for tax_ids in sets:
         taxes = tuple(state.taxes_by_id[tax_id] for tax_id in tax_ids)
         live = tuple(tax for tax in taxes if tax.code in state.taxes)
         if live:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.settings import timezone_of
 from lago_engine.domain.instants import parse_instant
@@ -33,7 +32,7 @@ def read_instant(check: Checker, field: str) -> datetime | None:
 
 
 def read_ending_at(
-    decision: Decision, check: Checker, plan: Plan, subscription_at: datetime
+    decision: Decision, check: Checker, subscription_at: datetime
 ) -> datetime | None:
     """A local day after today and after the start."""
     ending_at = read_instant(check, "ending_at")
@@ -44,9 +43,6 @@ def read_ending_at(
         local_date(decision.now, tz), local_date(subscription_at, tz)
     ):
         check.fail("ending_at", "invalid_date")
-    elif plan.pay_in_advance:
-        # Its end would owe a credit note for the unused days.
-        check.fail("ending_at", "not_supported_yet")
     return ending_at
 
 

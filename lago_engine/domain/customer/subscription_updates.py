@@ -72,7 +72,7 @@ def _changes(
         )
     if "ending_at" in given:
         start = changes.get("subscription_at", subscription.subscription_at)
-        changes["ending_at"] = read_ending_at(decision, check, plan, start)
+        changes["ending_at"] = read_ending_at(decision, check, start)
     if "purchase_order_number" in given:
         changes["purchase_order_number"] = read_purchase_order_number(check)
     for field in ("consolidate_invoice", "progressive_billing_disabled"):

@@ -65,7 +65,7 @@ def _plan(decision: Decision, given: Mapping[str, Any]) -> Plan:
     plan = decision.organization.plans.get(stripped(given, "plan_code"))
     if plan is None:
         raise NotFound("plan")
-    if any(getattr(plan, part) for part in (*UNBILLED, "minimum_commitment")):
+    if any(getattr(plan, part) for part in UNBILLED):
         raise ValidationFailed.of("plan_code", "not_supported_yet")
     return plan
 
@@ -111,7 +111,7 @@ def _validated(decision: Decision, given: Mapping[str, Any], plan: Plan) -> Subs
         check.fail("external_id", "value_is_mandatory")
     billing_time = check.choice("billing_time", ("calendar", "anniversary"))
     subscription_at = read_instant(check, "subscription_at") or decision.now
-    ending_at = read_ending_at(decision, check, plan, subscription_at)
+    ending_at = read_ending_at(decision, check, subscription_at)
     purchase_order_number = read_purchase_order_number(check)
     check_payment_method(check)
     check.refuse_unbuilt(*NOT_SUPPORTED_YET)

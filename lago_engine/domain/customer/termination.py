@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain.customer.billing import bill
 from lago_engine.domain.customer.decision import Decision
-from lago_engine.domain.customer.settings import plan_of, subject_of
+from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import Subscription
-from lago_engine.domain.periods import link_windows
+from lago_engine.domain.customer.unused_days import credit_unused_days
 from lago_engine.domain.validation import Checker
-from lago_engine.errors import NotFound, ValidationFailed
+from lago_engine.errors import NotFound
 
 CREDIT_NOTE_OPTIONS = ("credit", "refund", "offset", "skip")
 INVOICE_OPTIONS = ("generate", "skip")
@@ -92,8 +92,6 @@ def end(decision: Decision, subscription: Subscription, *, at: datetime) -> Subs
     """Record the end of an active subscription, and give back what was paid for days after it."""
     plan = plan_of(subscription, decision.organization)
     credit_note = subscription.on_termination_credit_note or "credit"
-    if plan.pay_in_advance and credit_note != "skip":
-        _refuse_unused_prepaid(decision, subscription, at)
     terminated = replace(
         subscription,
         status="terminated",
@@ -104,17 +102,5 @@ def end(decision: Decision, subscription: Subscription, *, at: datetime) -> Subs
     decision.record(
         e.SubscriptionTerminated(customer=decision.state.profile, subscription=terminated), at=at
     )
+    credit_unused_days(decision, terminated, at=at)
     return terminated
-
-
-def _refuse_unused_prepaid(decision: Decision, subscription: Subscription, at: datetime) -> None:
-    """Days of a billed, paid-in-advance period that are left would be given back by a credit note."""
-    if not subscription.base_fees or plan_of(subscription, decision.organization).amount_cents == 0:
-        return
-    subject = subject_of(subscription, decision.state.profile, decision.organization)
-    if subject.successor == "downgrade":
-        return
-    last_day = subject.local_date(link_windows(subject, at, mode="current_usage").subscription_to)
-    # The day of an upgrade is paid to the new plan.
-    if subject.successor == "upgrade" or subject.local_date(at) < last_day:
-        raise ValidationFailed.of("on_termination_credit_note", "not_supported_yet")

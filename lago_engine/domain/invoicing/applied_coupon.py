@@ -18,7 +18,7 @@ class AppliedCoupon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     Either amount_cents with amount_currency or percentage_rate is set. frequency_duration_remaining: how many
     invoices a recurring one still applies to. credited_cents: what one that is used once has taken off invoices
-    that stand.
+    that stand. used_up: a use ended it.
     """
 
     id: UUID
@@ -34,6 +34,7 @@ class AppliedCoupon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     frequency_duration_remaining: int | None = None
     credited_cents: int = 0
     terminated_at: datetime | None = None
+    used_up: bool = False
 
     @property
     def amount_cents_remaining(self) -> int | None:
@@ -53,21 +54,25 @@ def used(coupon: AppliedCoupon, amount_cents: int, *, at: datetime) -> AppliedCo
         assert coupon.frequency_duration_remaining is not None
         left = coupon.frequency_duration_remaining - 1
         after = replace(after, frequency_duration_remaining=left)
-        return terminated(after, at=at) if left <= 0 else after
-    remaining = after.amount_cents_remaining
-    return terminated(after, at=at) if remaining is None or remaining <= 0 else after
+        is_over = left <= 0
+    else:
+        remaining = after.amount_cents_remaining
+        is_over = remaining is None or remaining <= 0
+    return replace(terminated(after, at=at), used_up=True) if is_over else after
 
 
-def given_back(coupon: AppliedCoupon, amount_cents: int, *, revive: bool) -> AppliedCoupon:
+def given_back(coupon: AppliedCoupon, amount_cents: int, *, may_revive: bool) -> AppliedCoupon:
     """The coupon after an invoice that it was used on was voided (invoices.md §11).
 
-    revive: a use ended it and the coupon itself still stands, so that it is active again.
+    may_revive: the coupon itself still stands, so that one that was used up is active again.
     """
     after = replace(coupon, credited_cents=coupon.credited_cents - amount_cents)
     if coupon.frequency == "recurring":
         assert coupon.frequency_duration_remaining is not None
         after = replace(after, frequency_duration_remaining=coupon.frequency_duration_remaining + 1)
-    return replace(after, status="active", terminated_at=None) if revive else after
+    if coupon.used_up and may_revive:
+        return replace(after, status="active", terminated_at=None, used_up=False)
+    return after
 
 
 def terminated(coupon: AppliedCoupon, *, at: datetime) -> AppliedCoupon:

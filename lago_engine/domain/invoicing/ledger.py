@@ -40,7 +40,7 @@ _decode = msgspec.msgpack.Decoder(Ledger).decode
 
 def packed(invoice: Invoice) -> bytes:
     """The ledger of a finalized invoice."""
-    return _encode(Ledger(tuple(map(_record, invoice.fees)), invoice.applied_taxes))
+    return _encode(Ledger(tuple(map(fee_record, invoice.fees)), invoice.applied_taxes))
 
 
 def unpacked(ledger: bytes) -> Ledger:
@@ -48,7 +48,8 @@ def unpacked(ledger: bytes) -> Ledger:
     return _decode(ledger)
 
 
-def _record(fee: Fee) -> FeeRecord:
+def fee_record(fee: Fee) -> FeeRecord:
+    """What stays of a fee."""
     return FeeRecord(
         fee.id,
         fee.fee_type,

@@ -60,7 +60,7 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
-    fee_type: Literal["subscription", "charge", "add_on"]
+    fee_type: Literal["subscription", "charge", "add_on", "commitment"]
     subscription_id: UUID | None
     external_subscription_id: str | None
     item_id: UUID

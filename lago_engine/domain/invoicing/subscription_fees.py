@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from uuid import UUID
+
+from msgspec.structs import replace
 
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import Plan
@@ -11,6 +14,7 @@ from lago_engine.domain.customer.decision import UsageReader
 from lago_engine.domain.customer.settings import fee_taxes, period_subject, trial_end_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.decimals import precise, quantize_to
+from lago_engine.domain.invoicing.commitment import belongs, commitment_fee, reconciled_by
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.invoicing.usage_fees import billed_usage, usage_fees
 from lago_engine.domain.invoicing.work import InvoiceInput, Line
@@ -22,6 +26,8 @@ from lago_engine.domain.proration import (
     base_fee_due,
 )
 
+Item = tuple[Subscription, Plan, InvoiceLink]
+
 
 def subscription_lines(given: InvoiceInput, usage: UsageReader) -> Iterator[Line]:
     """The fees of all subscriptions on the invoice, subscription by subscription."""
@@ -29,14 +35,22 @@ def subscription_lines(given: InvoiceInput, usage: UsageReader) -> Iterator[Line
         yield from _lines(given, item, usage)
 
 
-def _lines(
-    given: InvoiceInput, item: tuple[Subscription, Plan, InvoiceLink], usage: UsageReader
-) -> Iterator[Line]:
+def _lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterator[Line]:
     """Fees of one subscription in the order of invoices.md §5."""
     subscription, plan, link = item
+    lines = []
     base = _base_fee(given, subscription, plan, link)
     if base is not None:
-        yield Line(base, fee_taxes(given.organization, given.profile, plan), (plan.id,))
+        lines.append(
+            Line(base, fee_taxes(given.organization, given.profile, plan), _plan_ids(plan))
+        )
+    lines += _usage_lines(given, item, usage)
+    yield from lines
+    yield from _commitment_line(given, item, lines)
+
+
+def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterator[Line]:
+    subscription, plan, link = item
     subject = period_subject(subscription, plan, given.profile, given.organization.organization)
     used = billed_usage(plan, subject, link, usage)
     if used is None:
@@ -46,7 +60,32 @@ def _lines(
         given.invoice_id, subscription, plan, subject, link, used, metrics
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
-        yield Line(fee, taxes, (plan.id,))
+        yield Line(fee, taxes, _plan_ids(plan))
+
+
+def _plan_ids(plan: Plan) -> tuple[UUID, ...]:
+    """The plan, and the one that a child plan is a copy of."""
+    return (plan.id,) if plan.parent_id is None else (plan.id, plan.parent_id)
+
+
+def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> Iterator[Line]:
+    """What the period that ends falls short of the plan's minimum commitment (billing_periods.md §10)."""
+    subscription, plan, link = item
+    if plan.minimum_commitment is None:
+        return
+    subject = period_subject(subscription, plan, given.profile, given.organization.organization)
+    reconciled = reconciled_by(subject, link)
+    if reconciled is None:
+        return
+    zoned = replace(subject, timezone=link.timezone)
+    here = [
+        line.fee for line in lines if belongs(line.fee, subscription.id, reconciled.period, zoned)
+    ]
+    billed = given.billed.get(subscription.id, ())
+    fee = commitment_fee(given.invoice_id, subscription, plan, reconciled, here, billed)
+    if fee is not None:
+        taxes = fee_taxes(given.organization, given.profile, plan, plan.minimum_commitment)
+        yield Line(fee, taxes, _plan_ids(plan))
 
 
 def _base_fee(

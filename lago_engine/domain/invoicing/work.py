@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -18,6 +18,7 @@ from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.dates import InvoiceDates
 from lago_engine.domain.invoicing.kinds import InvoiceKind
+from lago_engine.domain.invoicing.ledger import FeeRecord
 from lago_engine.domain.invoicing.model import AppliedTax, Credit, Fee, InvoiceLink
 
 
@@ -26,7 +27,8 @@ class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: which steps apply. items: the subscriptions on it, each with its link (windows, reason) and the plan as
     priced, in line order; none on a one-off invoice. coupons: the active applied ones, oldest first.
-    credit_notes: those with a balance, oldest first.
+    credit_notes: those with a balance, oldest first. billed: per subscription the fees of earlier invoices that
+    count towards a minimum commitment.
     """
 
     invoice_id: UUID
@@ -39,6 +41,7 @@ class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     coupons: Sequence[tuple[AppliedCoupon, Coupon]] = ()
     credit_notes: Sequence[CreditNote] = ()
+    billed: Mapping[UUID, Sequence[FeeRecord]] = {}
 
 
 class Line(msgspec.Struct, frozen=True):
