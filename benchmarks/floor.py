@@ -16,6 +16,7 @@ from lago_engine.api.answers import json_bytes
 from lago_engine.api.bodies import read_body
 from lago_engine.api.edge import add_routes
 from lago_engine.api.routes import Route
+from lago_engine.api.traffic import Traffic
 from lago_engine.cli.logs import configure_logging
 
 ANSWER: Final = b'{"event":{}}'
@@ -35,7 +36,7 @@ ROUTES: Final = (
 
 async def serve() -> None:
     app = web.Application()
-    add_routes(app, PREFIX, ROUTES)
+    add_routes(app, PREFIX, ROUTES, Traffic())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, HOST, 0, backlog=1024).start()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -24,6 +24,8 @@ from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     CreateSubscription,
+    FollowPlan,
+    LeavePlan,
     RecordPaymentOutcome,
     TerminateSubscription,
     UpdateSubscription,
@@ -45,22 +47,37 @@ from lago_engine.domain.rating.window_usage import usage_in
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
+from lago_engine.scheduling.plan_follower import PlanFollower
 from lago_engine.scheduling.scheduler import Scheduler
 from lago_engine.store.documents import Filter, Query
 from lago_engine.store.port import Store
 from lago_engine.store.segments import stored_segments
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 AFTER_WHAT_IS_DUE: Final = (
     CreateSubscription,
+    FollowPlan,
+    LeavePlan,
     TerminateSubscription,
     UpdateSubscription,
     UpsertCustomer,
 )
 """Commands that decide from now on what is billed, so that earlier periods must have been billed."""
-REACTOR_CURSOR: Final = "reactor:payments"
+PAYMENTS_CURSOR: Final = "reactor:payments"
+CATALOG_CURSOR: Final = "reactor:catalog"
 CURSOR_EVERY_S: Final = 1.0
+
+
+class Reactor(Protocol):
+    """Carries out what committed events ask for, each until it is done."""
+
+    @property
+    def cursor(self) -> int: ...
+    def concerns(self, event: DomainEvent) -> bool: ...
+    def saw(self, position: int) -> None: ...
+    def accept(self, request: Request, /) -> None: ...
 
 
 class Engine:
@@ -70,6 +87,7 @@ class Engine:
         self.partition = partition
         self.reactor = reactor
         self.scheduler = scheduler
+        self.follower = PlanFollower(self)
         self._asked_folds = AskedFolds(partition.meter, partition.store)
         self._keys: dict[str, tuple[UUID, datetime | None]] = {}
         self._position = 0
@@ -96,7 +114,7 @@ class Engine:
         await self._resume_reactions(position)
         self._tasks = [
             asyncio.create_task(self.scheduler.run(), name="scheduler"),
-            asyncio.create_task(self._keep_cursor(), name="reactor-cursor"),
+            asyncio.create_task(self._keep_cursors(), name="reactor-cursors"),
         ]
 
     async def stop(self) -> None:
@@ -105,27 +123,34 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*self._forgetting)
-        cursor = self.reactor.cursor
+        cursors = self._cursors()
+        await self.follower.stop()
         await self.reactor.stop()
         await self.partition.stop()
-        self._put_cursor(cursor)
+        self._put_cursors(cursors)
+
+    def _reactors(self) -> tuple[tuple[str, Reactor], ...]:
+        """What turns committed events into further commands or effects, by where its cursor is kept."""
+        return (PAYMENTS_CURSOR, self.reactor), (CATALOG_CURSOR, self.follower)
 
     async def _resume_reactions(self, position: int) -> None:
-        raw = await self.partition.read(self.store.meta_get, REACTOR_CURSOR)
-        cursor = int(raw) if raw is not None else 0
-        self.reactor.saw(position)
-        requests = await self.partition.read(self._requests_after, cursor, position)
-        for request in requests:
-            self.reactor.accept(request)
+        for name, reactor in self._reactors():
+            raw = await self.partition.read(self.store.meta_get, name)
+            cursor = int(raw) if raw is not None else 0
+            reactor.saw(position)
+            for request in await self.partition.read(
+                self._requests_after, reactor, cursor, position
+            ):
+                reactor.accept(request)
 
-    def _requests_after(self, cursor: int, position: int) -> list[Request]:
-        """Effects asked for by log rows after the cursor."""
+    def _requests_after(self, reactor: Reactor, cursor: int, position: int) -> list[Request]:
+        """What log rows after the cursor ask of a reactor."""
         found = []
         for row in self.store.iter_log(cursor):
             if row.position > position:
                 break
             decoded = self.partition.decode(row)
-            if decoded is not None and self.reactor.concerns(decoded[1]):
+            if decoded is not None and reactor.concerns(decoded[1]):
                 envelope, event = decoded
                 found.append(Request(row.position, envelope.organization_id, event))
         return found
@@ -134,11 +159,13 @@ class Engine:
         first = self._position + 1
         self._position = committed.last_position
         for fact in committed.facts:
-            if self.reactor.concerns(fact.event):
-                self.reactor.accept(Request(first, fact.envelope.organization_id, fact.event))
-            elif isinstance(fact.event, WebhookEndpointDeleted):
+            for _, reactor in self._reactors():
+                if reactor.concerns(fact.event):
+                    reactor.accept(Request(first, fact.envelope.organization_id, fact.event))
+            if isinstance(fact.event, WebhookEndpointDeleted):
                 self._forget_deliveries(fact.event.endpoint.id)
-        self.reactor.saw(committed.last_position)
+        for _, reactor in self._reactors():
+            reactor.saw(committed.last_position)
         if any(fact.organization.organization.id == fact.stream_id for fact in committed.facts):
             self._learn_keys()
 
@@ -150,19 +177,23 @@ class Engine:
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)
 
-    async def _keep_cursor(self) -> None:
-        """Save the reactor's cursor now and then; an older one only repeats look-ups."""
-        saved = -1
+    async def _keep_cursors(self) -> None:
+        """Save the cursors of the reactors now and then; an older one only repeats look-ups."""
+        saved: dict[str, int] = {}
         while True:
             await asyncio.sleep(CURSOR_EVERY_S)
-            cursor = self.reactor.cursor
-            if cursor != saved:
-                await self.partition.read(self._put_cursor, cursor)
-                saved = cursor
+            cursors = self._cursors()
+            if cursors != saved:
+                await self.partition.read(self._put_cursors, cursors)
+                saved = cursors
 
-    def _put_cursor(self, cursor: int) -> None:
+    def _cursors(self) -> dict[str, int]:
+        return {name: reactor.cursor for name, reactor in self._reactors()}
+
+    def _put_cursors(self, cursors: Mapping[str, int]) -> None:
         try:
-            self.store.meta_put(REACTOR_CURSOR, str(cursor).encode())
+            for name, cursor in cursors.items():
+                self.store.meta_put(name, str(cursor).encode())
         except UnavailableError as error:  # The one saved before costs look-ups, nothing else.
             log.warning("cursor_not_saved", error=str(error))
 
@@ -198,6 +229,10 @@ class Engine:
             await self.scheduler.catch_up_customer(command.organization_id, command.customer_id)
         return await self.partition.execute(command, actor=actor)
 
+    async def read(self, function: Callable[..., T], *args: object) -> T:
+        """Run a blocking read of the store off the loop."""
+        return await self.partition.read(function, *args)
+
     async def ingest(
         self, organization_id: UUID, body: bytes, *, single: bool, partial: bool = False
     ) -> IngestAnswer:
@@ -205,6 +240,7 @@ class Engine:
 
     async def settle(self, organization_id: UUID) -> None:
         """Return when everything that earlier commands set off has happened."""
+        await self.follower.settle(organization_id)
         await self.reactor.settle(organization_id)
 
     async def run_tasks(self, organization_id: UUID, tasks: Sequence[str]) -> None:

@@ -32,7 +32,13 @@ from lago_engine.domain.customer.profile import (
     CustomerMetadata,
     CustomerProfile,
 )
-from lago_engine.domain.customer.state import InvoiceMetadata, Payment, PlanChange, Subscription
+from lago_engine.domain.customer.state import (
+    InvoiceMetadata,
+    Payment,
+    PlanChange,
+    Refund,
+    Subscription,
+)
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import (
@@ -622,6 +628,17 @@ CREDIT_NOTE = CreditNote(
 )
 USED_NOTE = replace(CREDIT_NOTE, balance_amount_cents=400)
 
+REFUND = Refund(
+    credit_note_id=CREDIT_NOTE.id,
+    payment_id=SECOND_ATTEMPT.id,
+    provider="manual",
+    connection_code=SECOND_ATTEMPT.connection_code or "",
+    provider_customer_id="cus_9",
+    provider_payment_id="pi_2",
+    amount_cents=105,
+    amount_currency="EUR",
+    idempotency_key=f"{CREDIT_NOTE.id}:refund:1",
+)
 UNWANTED = other_invoice("unwanted", status="draft", sequential_id=None)
 
 CORRECTING: tuple[DomainEvent, ...] = (
@@ -650,6 +667,14 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.CreditNoteConsumed(credit_note=USED_NOTE, invoice_id=MISTAKEN.id, amount_cents=600),
     events.CreditNoteRestored(credit_note=CREDIT_NOTE, invoice_id=MISTAKEN.id, amount_cents=600),
     events.CreditNoteUpdated(credit_note=replace(CREDIT_NOTE, metadata={"k": "v"})),
+    events.RefundRequested(customer=CUSTOMER, refund=REFUND),
+    events.RefundStatusChanged(
+        customer=CUSTOMER,
+        refund=REFUND,
+        credit_note=replace(CREDIT_NOTE, refund_status="failed"),
+        error_code="expired",
+        error_message="The card is gone.",
+    ),
     events.CreditNoteVoided(
         credit_note=replace(CREDIT_NOTE, credit_status="voided", balance_amount_cents=0)
     ),
@@ -684,12 +709,13 @@ LEAVING: tuple[DomainEvent, ...] = (
             SUBSCRIPTION, status="terminated", terminated_at=BILLED_AT + timedelta(days=40)
         ),
     ),
-    events.SubscriptionUpdated(
+    events.SubscriptionRepriced(
         customer=CUSTOMER,
         subscription=replace(RECONSIDERED, status="canceled", plan_override=CHILD_PLAN),
     ),
     events.BillableMetricDeleted(metric=SPARE_METRIC),
-    events.PlanDeleted(plan=SPARE_PLAN),
+    events.PlanDeletionRequested(plan=replace(SPARE_PLAN, pending_deletion=True)),
+    events.PlanDeleted(plan=replace(SPARE_PLAN, pending_deletion=True)),
     events.TaxDeleted(tax=LEVY),
     events.AddOnDeleted(add_on=ADD_ON),
     events.WebhookEndpointDeleted(endpoint=CHOOSY_ENDPOINT),

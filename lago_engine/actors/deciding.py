@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from lago_engine.actors.aside import Aside
 from lago_engine.actors.batches import Batches
 from lago_engine.actors.directory import Directory
-from lago_engine.actors.mailbox import Waiting
+from lago_engine.actors.mailbox import Command, Waiting
 from lago_engine.actors.open_windows import OpenWindows
 from lago_engine.actors.tentative import Tentative
 from lago_engine.actors.usage import UsageWindows, WindowNotReady
@@ -23,6 +24,7 @@ from lago_engine.domain.commands import (
     CreateSubscription,
     CustomerCommand,
     FinalizeInvoice,
+    LeavePlan,
     OrganizationCommand,
     TerminateSubscription,
 )
@@ -36,7 +38,7 @@ log = structlog.get_logger(__name__)
 DECIDING_S: Final = 0.01
 """After so long deciding, what is decided is committed first: usage waits for that commit."""
 
-CLOSING = (AdvanceTime, CreateSubscription, FinalizeInvoice, TerminateSubscription)
+CLOSING = (AdvanceTime, FinalizeInvoice, LeavePlan, TerminateSubscription)
 """Commands after which usage of a window comes too late to be billed."""
 
 
@@ -145,16 +147,21 @@ class Decider:
 
     def _usage_came_before(self, item: Waiting) -> bool:
         """Whether the command closes a usage window while usage that came before it is not committed."""
-        if not isinstance(item.command, CLOSING):
-            return False
-        return item.batch == self._meter.open_batch and item.batch in self._batches
+        closing = isinstance(item.command, CLOSING) or self._owner(item.command) is not None
+        return closing and item.batch == self._meter.open_batch and item.batch in self._batches
 
     def _with_owner(self, command: CustomerCommand) -> CustomerCommand:
         """A new subscription must know whether another customer has its external id active."""
         if not isinstance(command, CreateSubscription):
             return command
-        external_id = command.input.get("external_id")
-        name = external_id.strip() if isinstance(external_id, str) else str(external_id)
-        owner = self._directory.active_owner(command.organization_id, name)
+        owner = self._owner(command)
         taken = owner is not None and owner != command.customer_id
         return msgspec.structs.replace(command, taken_elsewhere=taken)
+
+    def _owner(self, command: Command) -> UUID | None:
+        """Who has the external id of the subscription to create active; for them it is a change of plan."""
+        if not isinstance(command, CreateSubscription):
+            return None
+        external_id = command.input.get("external_id")
+        name = external_id.strip() if isinstance(external_id, str) else str(external_id)
+        return self._directory.active_owner(command.organization_id, name)

@@ -78,6 +78,7 @@ class Directory:
             e.SubscriptionCreated
             | e.SubscriptionStarted
             | e.SubscriptionUpdated
+            | e.SubscriptionRepriced
             | e.SubscriptionTerminated,
         ):
             self._subscription(event.customer.id, event.subscription, state)

@@ -20,7 +20,7 @@ def stream_of(event: e.DomainEvent, owner_id: UUID) -> UUID:
             return event.add_on.id
         case e.PricingUnitCreated() | e.PricingUnitUpdated():
             return event.pricing_unit.id
-        case e.PlanCreated() | e.PlanUpdated() | e.PlanDeleted():
+        case e.PlanCreated() | e.PlanUpdated() | e.PlanDeletionRequested() | e.PlanDeleted():
             return event.plan.id
         case e.WebhookEndpointCreated() | e.WebhookEndpointUpdated() | e.WebhookEndpointDeleted():
             return event.endpoint.id
@@ -36,6 +36,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.SubscriptionCreated,
     e.SubscriptionStarted,
     e.SubscriptionUpdated,
+    e.SubscriptionRepriced,
     e.SubscriptionTrialEnded,
     e.SubscriptionTerminated,
     e.SubscriptionCanceled,
@@ -58,6 +59,8 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.CreditNoteRestored,
     e.CreditNoteUpdated,
     e.CreditNoteVoided,
+    e.RefundRequested,
+    e.RefundStatusChanged,
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,

@@ -20,6 +20,7 @@ from lago_engine.domain.events import (
     DomainEvent,
     PlanUpdated,
     SubscriptionCreated,
+    SubscriptionRepriced,
     SubscriptionStarted,
     SubscriptionUpdated,
 )
@@ -122,8 +123,9 @@ class Tentative:
         if isinstance(event, SubscriptionCreated | SubscriptionStarted):
             self._starting.add(event.customer.id)
             self._external_ids.add((organization_id, event.subscription.external_id))
-        elif isinstance(event, SubscriptionUpdated) and event.subscription.plan_override:
-            self._starting.add(event.customer.id)
+        elif isinstance(event, SubscriptionUpdated | SubscriptionRepriced):
+            if event.subscription.plan_override:
+                self._starting.add(event.customer.id)
         elif isinstance(event, PlanUpdated):
             self._repriced.add(organization_id)
         organization = evolve_organization(self.organization(organization_id), event)

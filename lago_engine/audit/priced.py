@@ -21,7 +21,12 @@ from lago_engine.store.upcasters import UPCASTERS
 Bucket = tuple[UUID | None, tuple[str | None, ...]]
 """Charge filter, None for the default bucket, and a value per pricing group key."""
 
-SUBSCRIPTION_EVENTS = (e.SubscriptionCreated, e.SubscriptionStarted, e.SubscriptionUpdated)
+SUBSCRIPTION_EVENTS = (
+    e.SubscriptionCreated,
+    e.SubscriptionStarted,
+    e.SubscriptionUpdated,
+    e.SubscriptionRepriced,
+)
 
 
 def priced_charges(store: Store, customer_id: UUID, invoice_id: UUID) -> dict[UUID, MeteredCharge]:

@@ -156,6 +156,12 @@ class DeletePlan(OrganizationCommand, frozen=True, kw_only=True):
     code: str
 
 
+class RemovePlan(OrganizationCommand, frozen=True, kw_only=True):
+    """Nobody is on the plan any more: what its deletion asked for."""
+
+    plan_id: UUID
+
+
 class PlanPartCommand(OrganizationCommand, frozen=True, kw_only=True):
     """Base of what is asked of a charge, a filter, a fixed charge or the metadata of a plan."""
 
@@ -375,10 +381,49 @@ class AdvanceTime(CustomerCommand, frozen=True, kw_only=True):
     tasks: tuple[str, ...] | None = None
 
 
+class FollowPlan(CustomerCommand, frozen=True, kw_only=True):
+    """The plan came to `version`: its children follow when `cascade` says so, scheduled downgrades are reviewed."""
+
+    plan_id: UUID
+    version: int
+    cascade: bool
+
+
+class FollowMetric(CustomerCommand, frozen=True, kw_only=True):
+    """A metric that child plans may price changed or was deleted."""
+
+    metric_id: UUID
+
+
+class FollowAddOn(CustomerCommand, frozen=True, kw_only=True):
+    """An add-on that child plans may sell was deleted."""
+
+    add_on_id: UUID
+
+
+class RefreshDrafts(CustomerCommand, frozen=True, kw_only=True):
+    """Compute the drafts of the plan's subscriptions again."""
+
+    plan_id: UUID
+
+
+class LeavePlan(CustomerCommand, frozen=True, kw_only=True):
+    """End or cancel every subscription on the plan, which is about to be deleted."""
+
+    plan_id: UUID
+
+
 class RecordPaymentOutcome(CustomerCommand, frozen=True, kw_only=True):
     """What a payment provider answered or reported about one payment."""
 
     payment_id: UUID
+    outcome: Any
+
+
+class RecordRefundOutcome(CustomerCommand, frozen=True, kw_only=True):
+    """What a payment provider answered about the refund of a credit note."""
+
+    credit_note_id: UUID
     outcome: Any
 
 

@@ -25,7 +25,7 @@ from lago_engine.domain.catalog.entities import (
     WebhookEndpoint,
 )
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Subscription
+from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.model import Credit, Invoice
@@ -155,6 +155,12 @@ class PlanUpdated(DomainEvent, frozen=True, tag="plan_updated.v1"):
     announced: bool = True
 
 
+class PlanDeletionRequested(DomainEvent, frozen=True, tag="plan_deletion_requested.v1"):
+    """The plan is to be deleted as soon as its subscriptions have ended, which the engine sees to."""
+
+    plan: Plan
+
+
 class PlanDeleted(DomainEvent, frozen=True, tag="plan_deleted.v1"):
     plan: Plan
 
@@ -206,6 +212,13 @@ class SubscriptionUpdated(DomainEvent, frozen=True, tag="subscription_updated.v1
 
 class SubscriptionTrialEnded(DomainEvent, frozen=True, tag="subscription_trial_ended.v1"):
     """The base fee of an active subscription is not free any more."""
+
+    customer: CustomerProfile
+    subscription: Subscription
+
+
+class SubscriptionRepriced(DomainEvent, frozen=True, tag="subscription_repriced.v1"):
+    """The child plan of the subscription changed, by its own paths or after its parent."""
 
     customer: CustomerProfile
     subscription: Subscription
@@ -350,6 +363,23 @@ class CreditNoteVoided(DomainEvent, frozen=True, tag="credit_note_voided.v1"):
     """What was left of it is gone."""
 
     credit_note: CreditNote
+
+
+class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):
+    """A provider is to be asked to give money back, once per `refund.idempotency_key`."""
+
+    customer: CustomerProfile
+    refund: Refund
+
+
+class RefundStatusChanged(DomainEvent, frozen=True, tag="refund_status_changed.v1"):
+    """What the provider answered; the credit note as it is after that."""
+
+    customer: CustomerProfile
+    refund: Refund
+    credit_note: CreditNote
+    error_code: str | None = None
+    error_message: str | None = None
 
 
 class PaymentRequested(DomainEvent, frozen=True, tag="payment_requested.v1"):

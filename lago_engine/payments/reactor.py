@@ -16,15 +16,20 @@ import structlog
 
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import LinkProviderCustomer, RecordPaymentOutcome
+from lago_engine.domain.commands import (
+    LinkProviderCustomer,
+    RecordPaymentOutcome,
+    RecordRefundOutcome,
+)
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import CustomerState, Payment
+from lago_engine.domain.customer.state import CustomerState, Payment, Refund
 from lago_engine.domain.events import (
     CustomerCreated,
     CustomerUpdated,
     DomainEvent,
     PaymentRequested,
+    RefundRequested,
 )
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import LagoError, UnavailableError
@@ -62,7 +67,10 @@ class Ledger(Protocol):
     async def customer_state(self, customer_id: UUID) -> CustomerState | None: ...
 
     async def execute(
-        self, command: LinkProviderCustomer | RecordPaymentOutcome, *, actor: str
+        self,
+        command: LinkProviderCustomer | RecordPaymentOutcome | RecordRefundOutcome,
+        *,
+        actor: str,
     ) -> Sequence[DomainEvent]: ...
 
 
@@ -105,7 +113,7 @@ class PaymentReactor:
 
     def concerns(self, event: DomainEvent) -> bool:
         """Whether the event asks for an effect."""
-        if isinstance(event, PaymentRequested):
+        if isinstance(event, PaymentRequested | RefundRequested):
             return True
         if isinstance(event, CustomerCreated | CustomerUpdated):
             link = event.customer.billing_configuration
@@ -173,6 +181,8 @@ class PaymentReactor:
         event = request.event
         if isinstance(event, PaymentRequested):
             return await self._charge(request, event.payment, attempt)
+        if isinstance(event, RefundRequested):
+            return await self._refund(request, event, attempt)
         assert isinstance(event, CustomerCreated | CustomerUpdated)
         try:
             return await self._ensure_customer(request, event.customer)
@@ -229,6 +239,51 @@ class PaymentReactor:
             charged = await self._guarded(provider.charge(ctx, charge_request(payment, customer)))
             assert charged is not None
             return charged
+        except Misconfigured as error:
+            return Declined(code="other", message=str(error), provider_code="misconfigured")
+
+    async def _refund(self, request: Request, event: RefundRequested, attempt: int) -> bool:
+        """Give money back. A repetition carries the same key, so that it is given back once."""
+        refund, customer = event.refund, event.customer
+        state = await self._ledger.customer_state(customer.id)
+        if state is None or refund.credit_note_id not in state.refunds:
+            return True
+        organization = self._ledger.organization(request.organization_id)
+        connection = organization.connections[refund.connection_code]
+        outcome = await self._ask_refund(connection, refund, attempt)
+        if outcome is None:
+            return True
+        if isinstance(outcome, Unknown):
+            log.warning("refund_unknown", credit_note_id=str(refund.credit_note_id))
+            return False
+        await self._ledger.execute(
+            RecordRefundOutcome(
+                organization_id=request.organization_id,
+                customer_id=customer.id,
+                credit_note_id=refund.credit_note_id,
+                outcome=ledger_outcome(outcome),
+            ),
+            actor=ACTOR,
+        )
+        return True
+
+    async def _ask_refund(
+        self, connection: PaymentConnection, refund: Refund, attempt: int
+    ) -> Outcome | None:
+        """None: the provider cannot; somebody gives the money back by hand and says so."""
+        try:
+            provider = await self._registry.get(connection.provider)
+            if Capability.REFUND_PARTIAL not in provider.capabilities:
+                return None
+            ctx = Ctx(
+                config=self._registry.config(connection.provider, connection.config),
+                idempotency_key=refund.idempotency_key,
+                attempt=attempt,
+                deadline_s=self._deadline_s,
+                correlation_id=str(refund.credit_note_id),
+            )
+            amount = Money(refund.amount_cents, refund.amount_currency)
+            return await self._guarded(provider.refund(ctx, refund.provider_payment_id, amount))
         except Misconfigured as error:
             return Declined(code="other", message=str(error), provider_code="misconfigured")
 

@@ -125,7 +125,22 @@ def _plan_changed(
     yield Notice(f"plan.{done}", "plan", lambda: _plan(context.require("plan", code)))
 
 
+def _plan_deletion_requested(
+    event: events.PlanDeletionRequested, context: Context
+) -> Iterator[Notice]:
+    """Told when it is asked for, not again when the plan is gone (plans.md §12)."""
+    code = event.plan.code
+    yield Notice(
+        "plan.deleted",
+        "plan",
+        lambda: without(_plan(context.require("plan", code)), "entitlements"),
+    )
+
+
 def _plan_deleted(event: events.PlanDeleted, context: Context) -> Iterator[Notice]:
+    if event.plan.pending_deletion:
+        return
+
     def payload() -> Members:
         plan = without(_plan(_require_before("plan", event.plan.code, context)), "entitlements")
         return {**plan, "pending_deletion": True}
@@ -319,6 +334,29 @@ def _credit_note_created(event: events.CreditNoteCreated, context: Context) -> I
     yield from _invoice_status_of(note.invoice_id, event.invoice_payment_status, context)
 
 
+def _refund_changed(event: events.RefundStatusChanged, context: Context) -> Iterator[Notice]:
+    if event.credit_note.refund_status != "failed":
+        return
+    refund, customer = event.refund, event.customer
+    connection = context.organization.connections[refund.connection_code]
+    yield Notice(
+        "credit_note.provider_refund_failure",
+        "credit_note_payment_provider_refund_error",
+        lambda: {
+            "lago_credit_note_id": refund.credit_note_id,
+            "lago_customer_id": customer.id,
+            "external_customer_id": customer.external_id,
+            "provider_customer_id": refund.provider_customer_id,
+            "payment_provider": connection.simulated_as or refund.provider,
+            "payment_provider_code": refund.connection_code,
+            "provider_error": {
+                "message": event.error_message,
+                "error_code": event.error_code,
+            },
+        },
+    )
+
+
 def _invoice_status_updated(
     event: events.InvoicePaymentStatusUpdated, context: Context
 ) -> Iterator[Notice]:
@@ -361,6 +399,7 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.BillableMetricDeleted: _metric_deleted,
     events.PlanCreated: _plan_changed,
     events.PlanUpdated: _plan_changed,
+    events.PlanDeletionRequested: _plan_deletion_requested,
     events.PlanDeleted: _plan_deleted,
     events.CustomerCreated: _customer_changed,
     events.CustomerUpdated: _customer_changed,
@@ -376,6 +415,7 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.InvoiceVoided: _invoice_voided,
     events.InvoicePaymentOverdue: _invoice_overdue,
     events.CreditNoteCreated: _credit_note_created,
+    events.RefundStatusChanged: _refund_changed,
     events.InvoicePaymentStatusUpdated: _invoice_status_updated,
     events.InvoicePaymentDisputeLost: _dispute_lost,
     events.PaymentRecorded: _payment_recorded,

@@ -12,6 +12,7 @@ from lago_engine.domain.events import (
     CreditNoteUpdated,
     CreditNoteVoided,
     DomainEvent,
+    RefundStatusChanged,
 )
 from lago_engine.domain.invoicing.credit_note import CreditNote, CreditNoteItem, CreditNoteTax
 from lago_engine.projecting import Context, Projection
@@ -39,6 +40,7 @@ class CreditNoteProjection(Projection):
         CreditNoteRestored,
         CreditNoteUpdated,
         CreditNoteVoided,
+        RefundStatusChanged,
     )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
@@ -48,7 +50,8 @@ class CreditNoteProjection(Projection):
             | CreditNoteConsumed
             | CreditNoteRestored
             | CreditNoteUpdated
-            | CreditNoteVoided,
+            | CreditNoteVoided
+            | RefundStatusChanged,
         )
         note = event.credit_note
         if isinstance(event, CreditNoteCreated):

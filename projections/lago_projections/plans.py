@@ -18,6 +18,7 @@ from lago_engine.domain.events import (
     DomainEvent,
     PlanCreated,
     PlanDeleted,
+    PlanDeletionRequested,
     PlanUpdated,
     TaxDeleted,
     TaxUpdated,
@@ -35,11 +36,18 @@ class PlanProjection(Projection):
 
     name = "plans"
     kinds = ("plan", "deleted_plan")
-    handles = (PlanCreated, PlanUpdated, PlanDeleted, TaxUpdated, TaxDeleted)
+    handles = (
+        PlanCreated,
+        PlanUpdated,
+        PlanDeletionRequested,
+        PlanDeleted,
+        TaxUpdated,
+        TaxDeleted,
+    )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
         match event:
-            case PlanCreated(plan=plan):
+            case PlanCreated(plan=plan) | PlanDeletionRequested(plan=plan):
                 self._put(plan, context)
             case PlanUpdated(plan=plan, previous_code=previous_code):
                 if previous_code != plan.code:
@@ -79,7 +87,7 @@ def plan_object(plan: Plan, organization: OrganizationState) -> Members:
         "active_subscriptions_count": 0,
         "draft_invoices_count": 0,
         "parent_id": plan.parent_id,
-        "pending_deletion": False,
+        "pending_deletion": plan.pending_deletion,
         "charges": [charge_object(charge, organization) for charge in plan.charges],
         "fixed_charges": [fixed_charge_object(each, organization) for each in plan.fixed_charges],
         "entitlements": [],
@@ -112,7 +120,7 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
         "pay_in_advance": False,
         "prorated": charge.prorated,
         "min_amount_cents": charge.min_amount_cents,
-        "accepts_target_wallet": False,
+        "accepts_target_wallet": charge.accepts_target_wallet,
         "properties": _properties(charge.properties),
         "applied_pricing_unit": None,
         "lago_parent_id": charge.parent_id,

@@ -16,6 +16,7 @@ from lago_engine.domain.events import (
     DomainEvent,
     SubscriptionCanceled,
     SubscriptionCreated,
+    SubscriptionRepriced,
     SubscriptionStarted,
     SubscriptionTerminated,
     SubscriptionTrialEnded,
@@ -68,6 +69,7 @@ class SubscriptionProjection(Projection):
         SubscriptionCreated,
         SubscriptionStarted,
         SubscriptionUpdated,
+        SubscriptionRepriced,
         SubscriptionTrialEnded,
         SubscriptionTerminated,
         SubscriptionCanceled,
@@ -83,6 +85,7 @@ class SubscriptionProjection(Projection):
             case (
                 SubscriptionStarted(customer=customer, subscription=subscription)
                 | SubscriptionUpdated(customer=customer, subscription=subscription)
+                | SubscriptionRepriced(customer=customer, subscription=subscription)
                 | SubscriptionTrialEnded(customer=customer, subscription=subscription)
                 | SubscriptionTerminated(customer=customer, subscription=subscription)
                 | SubscriptionCanceled(customer=customer, subscription=subscription)

@@ -37,7 +37,7 @@ async def test_a_full_disk_under_usage_commands_and_duplicates(home: Home, disk:
         orders = [
             asyncio.create_task(shop.customer("acme", name="New name")),
             asyncio.create_task(shop.customer("third")),
-            asyncio.create_task(shop.subscribe("third", "basic")),
+            asyncio.create_task(shop.tax("vat", "20")),
             asyncio.create_task(shop.metric("gb", "n")),
         ]
         await disk.holds()

@@ -13,9 +13,10 @@ from lago_engine.domain.commands import (
     CreatePlan,
     CreateTax,
     DeletePlan,
+    RemovePlan,
     UpdatePlan,
 )
-from lago_engine.domain.events import PlanDeleted
+from lago_engine.domain.events import PlanDeleted, PlanDeletionRequested
 from lago_engine.errors import NotFound
 
 GROWTH: dict[str, Any] = {
@@ -238,11 +239,20 @@ def test_metadata_and_taxes_are_replaced_when_present() -> None:
     assert stored(catalog).metadata == {}
 
 
-def test_a_plan_that_had_a_subscription_cannot_be_deleted_yet() -> None:
+def test_a_plan_that_had_a_subscription_goes_in_two_steps() -> None:
     catalog = Catalog()
     plan = catalog.one(CreatePlan, input=GROWTH).plan
     attach(catalog, plan)
-    assert catalog.refuses(DeletePlan, code="growth") == {"base": ["plan_in_use"]}
+    assert catalog.do(RemovePlan, plan_id=plan.id) == []
+    requested = catalog.one(DeletePlan, code="growth")
+    assert isinstance(requested, PlanDeletionRequested)
+    assert stored(catalog).pending_deletion
+    assert catalog.one(DeletePlan, code="growth") == requested
+    assert catalog.one(RemovePlan, plan_id=plan.id) == PlanDeleted(plan=requested.plan)
+    assert catalog.folded.plans == {}
+    assert catalog.do(RemovePlan, plan_id=plan.id) == []
+    catalog.do(CreatePlan, input=GROWTH)
+    assert catalog.do(RemovePlan, plan_id=plan.id) == []
 
 
 def test_a_deleted_plan_frees_its_code_and_keeps_its_versions() -> None:

@@ -24,6 +24,7 @@ SCHEMAS = {
     "invoice": "InvoiceObjectExtended",
     "payment": "PaymentObject",
     "payment_provider_invoice_payment_error": "InvoicePaymentFailureObject",
+    "credit_note_payment_provider_refund_error": "CreditNotePaymentProviderRefundError",
     "credit_note": "CreditNoteExtendedObject",
     "payment_dispute_lost": "InvoicePaymentDisputeLostObject",
 }
@@ -102,6 +103,7 @@ def test_the_whole_sequence_of_a_history() -> None:
         "subscription.trial_ended",
         "subscription.updated",
         "credit_note.created",
+        "credit_note.provider_refund_failure",
         "invoice.drafted",
         "invoice.ready_to_finalize",
         "invoice.deleted",
@@ -109,7 +111,6 @@ def test_the_whole_sequence_of_a_history() -> None:
         "invoice.payment_status_updated",
         "customer.updated",
         "subscription.terminated",
-        "subscription.updated",
         "billable_metric.deleted",
         "plan.deleted",
     ]

@@ -50,6 +50,7 @@ _DECISIONS: Final[Mapping[type[commands.OrganizationCommand], Callable[..., list
     commands.CreatePlan: decide_plans.create_plan,
     commands.UpdatePlan: decide_plans.update_plan,
     commands.DeletePlan: decide_plans.delete_plan,
+    commands.RemovePlan: decide_plans.remove_plan,
     commands.CreateCharge: decide_plan_parts.create_charge,
     commands.UpdateCharge: decide_plan_parts.update_charge,
     commands.DeleteCharge: decide_plan_parts.delete_charge,

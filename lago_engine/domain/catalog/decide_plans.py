@@ -20,8 +20,14 @@ from lago_engine.domain.catalog.entities import FixedCharge, Interval, Plan
 from lago_engine.domain.catalog.plan_terms import read_thresholds, replace_commitment
 from lago_engine.domain.catalog.references import NewIds, find_tax_ids, live_plan
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import CreatePlan, DeletePlan, UpdatePlan
-from lago_engine.domain.events import DomainEvent, PlanCreated, PlanDeleted, PlanUpdated
+from lago_engine.domain.commands import CreatePlan, DeletePlan, RemovePlan, UpdatePlan
+from lago_engine.domain.events import (
+    DomainEvent,
+    PlanCreated,
+    PlanDeleted,
+    PlanDeletionRequested,
+    PlanUpdated,
+)
 from lago_engine.domain.validation import (
     ALREADY_EXISTS,
     DAYS_MAX,
@@ -108,10 +114,21 @@ def update_plan(
 def delete_plan(
     state: OrganizationState, command: DeletePlan, *, now: datetime
 ) -> list[DomainEvent]:
-    """Deletes a plan that never had a subscription; another one is refused with `plan_in_use`."""
+    """At once when the plan never had a subscription; else it waits until those it has have ended."""
     plan = live_plan(state, command.code)
-    if plan.id in state.attached_plans:
-        raise ValidationFailed.of("base", "plan_in_use")
+    if plan.id not in state.attached_plans:
+        return [PlanDeleted(plan=plan)]
+    return [PlanDeletionRequested(plan=msgspec.structs.replace(plan, pending_deletion=True))]
+
+
+def remove_plan(
+    state: OrganizationState, command: RemovePlan, *, now: datetime
+) -> list[DomainEvent]:
+    """The end of a deletion; one that ended already stays as it is."""
+    plan = state.plans_by_id[command.plan_id]
+    live = state.plans.get(plan.code)
+    if live is None or live.id != plan.id or not plan.pending_deletion:
+        return []
     return [PlanDeleted(plan=plan)]
 
 

@@ -215,6 +215,17 @@ def _(event: facts.PlanUpdated, state: OrganizationState) -> OrganizationState:
 
 
 @_evolve.register
+def _(event: facts.PlanDeletionRequested, state: OrganizationState) -> OrganizationState:
+    plan = event.plan
+    return _changed(
+        state,
+        plans=_with(state.plans, plan.code, plan),
+        plans_by_id=_with(state.plans_by_id, plan.id, plan),
+        plan_versions=_with(state.plan_versions, (plan.id, plan.version), plan),
+    )
+
+
+@_evolve.register
 def _(event: facts.PlanDeleted, state: OrganizationState) -> OrganizationState:
     return _changed(state, plans=_without(state.plans, event.plan.code))
 

@@ -23,6 +23,7 @@ from lago_engine.domain.customer.credit_note_limits import (
     notes_of,
 )
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.refunds import refunded, request_refund
 from lago_engine.domain.customer.settings import timezone_of
 from lago_engine.domain.customer.state import CustomerState, InvoiceRecord
 from lago_engine.domain.decimals import parse_decimal, truncate
@@ -205,6 +206,7 @@ def record_note(
         invoice_total_offsetted_amount_cents=offsetted,
     )
     decision.record(event, at=at)
+    request_refund(decision, note, at=at)
     return note
 
 
@@ -251,12 +253,6 @@ def _record_changed(decision: Decision, note: CreditNote, changed: CreditNote) -
     if changed != note:
         changed = replace(changed, updated_at=decision.now)
         decision.record(e.CreditNoteUpdated(credit_note=changed))
-
-
-def refunded(note: CreditNote, status: RefundStatus, *, at: datetime) -> CreditNote:
-    """The note with the state of its refund."""
-    stamp = at if status == "succeeded" else None
-    return replace(note, refund_status=status, refunded_at=stamp)
 
 
 def void_credit_note(decision: Decision, note_id: UUID) -> None:

@@ -11,6 +11,13 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
+from lago_engine.domain.customer.catalog_changes import (
+    follow_add_on,
+    follow_metric,
+    follow_plan,
+    leave_plan,
+    refresh_drafts,
+)
 from lago_engine.domain.customer.coupons import apply_coupon, terminate_applied_coupon
 from lago_engine.domain.customer.credit_notes import (
     change_metadata,
@@ -40,6 +47,7 @@ from lago_engine.domain.customer.price_overrides import (
     override_fixed_charge,
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
+from lago_engine.domain.customer.refunds import record_refund_outcome
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
@@ -136,6 +144,31 @@ def _(command: c.TerminateSubscription, decision: Decision) -> None:
 
 
 @_decide.register
+def _(command: c.FollowPlan, decision: Decision) -> None:
+    follow_plan(decision, command.plan_id, command.version, cascade=command.cascade)
+
+
+@_decide.register
+def _(command: c.FollowMetric, decision: Decision) -> None:
+    follow_metric(decision, command.metric_id)
+
+
+@_decide.register
+def _(command: c.FollowAddOn, decision: Decision) -> None:
+    follow_add_on(decision, command.add_on_id)
+
+
+@_decide.register
+def _(command: c.RefreshDrafts, decision: Decision) -> None:
+    refresh_drafts(decision, command.plan_id)
+
+
+@_decide.register
+def _(command: c.LeavePlan, decision: Decision) -> None:
+    leave_plan(decision, command.plan_id)
+
+
+@_decide.register
 def _(command: c.RefreshInvoice, decision: Decision) -> None:
     draft = decision.state.drafts.get(command.invoice_id)
     if draft is None:
@@ -229,6 +262,13 @@ def _(command: c.RecordPaymentOutcome, decision: Decision) -> None:
     outcome = command.outcome
     assert isinstance(outcome, PaymentOutcome)
     record_outcome(decision, command.payment_id, outcome)
+
+
+@_decide.register
+def _(command: c.RecordRefundOutcome, decision: Decision) -> None:
+    outcome = command.outcome
+    assert isinstance(outcome, PaymentOutcome)
+    record_refund_outcome(decision, command.credit_note_id, outcome)
 
 
 @_decide.register

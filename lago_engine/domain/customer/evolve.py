@@ -58,12 +58,14 @@ def _(event: e.SubscriptionCreated, state: CustomerState) -> CustomerState:
 
 @_evolve.register(e.SubscriptionStarted)
 @_evolve.register(e.SubscriptionUpdated)
+@_evolve.register(e.SubscriptionRepriced)
 @_evolve.register(e.SubscriptionTrialEnded)
 @_evolve.register(e.SubscriptionTerminated)
 @_evolve.register(e.SubscriptionCanceled)
 def _(
     event: e.SubscriptionStarted
     | e.SubscriptionUpdated
+    | e.SubscriptionRepriced
     | e.SubscriptionTrialEnded
     | e.SubscriptionTerminated
     | e.SubscriptionCanceled,
@@ -207,7 +209,10 @@ def _(
     state: CustomerState,
 ) -> CustomerState:
     note = event.credit_note
-    return replace(state, credit_notes=_with(state.credit_notes, note.id, note))
+    refunds = state.refunds
+    if note.refund_status != "pending" and note.id in refunds:
+        refunds = _without(refunds, note.id)
+    return replace(state, credit_notes=_with(state.credit_notes, note.id, note), refunds=refunds)
 
 
 @_evolve.register
@@ -243,6 +248,22 @@ def _with_status(record: InvoiceRecord, status: PaymentStatus) -> InvoiceRecord:
 
 
 @_evolve.register
+def _(event: e.RefundRequested, state: CustomerState) -> CustomerState:
+    refund = event.refund
+    return replace(state, refunds=_with(state.refunds, refund.credit_note_id, refund))
+
+
+@_evolve.register
+def _(event: e.RefundStatusChanged, state: CustomerState) -> CustomerState:
+    note = event.credit_note
+    return replace(
+        state,
+        credit_notes=_with(state.credit_notes, note.id, note),
+        refunds=_without(state.refunds, note.id),
+    )
+
+
+@_evolve.register
 def _(event: e.PaymentRequested, state: CustomerState) -> CustomerState:
     record = state.invoices[event.payment.invoice_id]
     attempted = replace(record, payment_attempts=record.payment_attempts + 1)
@@ -262,6 +283,8 @@ def _(event: e.PaymentRecorded | e.PaymentStatusChanged, state: CustomerState) -
         _with_status(record, event.invoice_payment_status),
         total_paid_amount_cents=event.invoice_total_paid_amount_cents,
     )
+    if event.payment.type == "provider" and event.payment.payment_status == "succeeded":
+        settled = replace(settled, provider_payment=event.payment)
     state = replace(state, invoices=_with(state.invoices, record.id, settled))
     if isinstance(event, e.PaymentRecorded):
         return replace(state, items_count=state.items_count + 1)

@@ -167,4 +167,4 @@ def _record_charge(
 def _record(decision: Decision, subscription: Subscription, child: Plan) -> None:
     priced = replace(subscription, plan_override=child)
     profile = decision.state.profile
-    decision.record(e.SubscriptionUpdated(customer=profile, subscription=priced))
+    decision.record(e.SubscriptionRepriced(customer=profile, subscription=priced))

@@ -96,6 +96,7 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What stays in the state of an invoice after it is finalized.
 
     ledger: its fees and taxes, packed (`lago_engine.domain.invoicing.ledger`). credits: what made it cheaper.
+    provider_payment: the latest one through a provider that succeeded; refunds go back on it.
     """
 
     id: UUID
@@ -116,6 +117,7 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     metadata: tuple[InvoiceMetadata, ...] = ()
     credits: tuple[Credit, ...] = ()
     ledger: bytes = b""
+    provider_payment: Payment | None = None
 
     @property
     def discounts_cents(self) -> int:
@@ -146,12 +148,27 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
 
 
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """Money of a credit note that a provider is to give back, out of one payment (payments.md §9)."""
+
+    credit_note_id: UUID
+    payment_id: UUID
+    provider: str
+    connection_code: str
+    provider_customer_id: str | None
+    provider_payment_id: str
+    amount_cents: int
+    amount_currency: str
+    idempotency_key: str
+
+
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     """One customer.
 
     invoices: every invoice that left draft, as a short record. drafts: drafts in full.
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
-    usage_windows in use follow from subscriptions and drafts. applied_coupons, credit_notes: all of them, oldest first.
+    usage_windows in use follow from subscriptions and drafts. applied_coupons, credit_notes: all of them, oldest first. refunds: by credit
+    note, those without a final outcome.
     """
 
     profile: CustomerProfile
@@ -162,6 +179,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     settled_payments: frozenset[UUID] = frozenset()
     applied_coupons: Mapping[UUID, AppliedCoupon] = {}
     credit_notes: Mapping[UUID, CreditNote] = {}
+    refunds: Mapping[UUID, Refund] = {}
     last_sequential_id: int = 0
     items_count: int = 0
 

@@ -42,7 +42,7 @@ def terminate_on_request(decision: Decision, external_id: str, given: Mapping[st
     if subscription is None:
         raise NotFound("subscription")
     if wanted == "pending":
-        _cancel(decision, subscription)
+        cancel_pending(decision, subscription)
         return
     stored = replace(
         subscription,
@@ -52,7 +52,7 @@ def terminate_on_request(decision: Decision, external_id: str, given: Mapping[st
     terminate(decision, stored, at=decision.now)
 
 
-def _cancel(decision: Decision, pending: Subscription) -> None:
+def cancel_pending(decision: Decision, pending: Subscription) -> None:
     """Give up a subscription that has not started; a downgrade leaves the current one as it is."""
     if not pending.replaces:
         _record_canceled(decision, pending, at=decision.now)
