@@ -149,14 +149,6 @@ def test_a_draft_cannot_be_voided(shop: Api) -> None:
     assert refused["code"] == "not_voidable"
 
 
-def test_void_with_a_credit_note_is_refused_not_ignored(shop: Api) -> None:
-    invoice = bill(shop)
-    given = {"generate_credit_note": True, "credit_amount": 10}
-    refused = shop("POST", "/invoices/{}/void", invoice["lago_id"], body=given, status=422)
-    assert set(refused["error_details"]) == {"generate_credit_note", "credit_amount"}
-    assert show(shop, invoice)["status"] == "finalized"
-
-
 @pytest.mark.parametrize("action", ["download", "download_pdf"])
 def test_download(shop: Api, action: str) -> None:
     invoice = bill(shop)

@@ -18,6 +18,7 @@ from reference.periods_oracle import DAY, begun_days, first_instant, start_after
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoiceLink
 
 MICROSECOND = timedelta(microseconds=1)
@@ -58,6 +59,7 @@ class Ledger:
         self.plans: dict[tuple[UUID, int], Plan] = {}
         self.zones: dict[UUID, str] = {}
         self._numbers: dict[UUID, int] = {}
+        self._credited: set[UUID] = set()
 
     def read(self, event: e.DomainEvent) -> None:
         match event:
@@ -81,6 +83,8 @@ class Ledger:
             case e.InvoiceFinalized(invoice=invoice):
                 self._invoice(invoice)
                 self._number(invoice)
+            case e.CreditNoteCreated(credit_note=note):
+                self._credit_note(note)
 
     def _zone(self, customer_id: UUID, zone: str) -> None:
         if self.zones.get(customer_id, zone) != zone:
@@ -220,6 +224,34 @@ class Ledger:
         if upgraded and not plan.pay_in_advance and link.timestamp == subscription.terminated_at:
             days = max(days - 1, 0)
         return int(Fraction(days * plan.amount_cents, length) + Fraction(1, 2))
+
+    def _credit_note(self, note: CreditNote) -> None:
+        """Days after an end are given back once, for what was paid for them."""
+        assert note.reason == "order_cancellation"
+        (item,) = note.amounts.items
+        assert item.fee_id not in self._credited, "given back twice"
+        self._credited.add(item.fee_id)
+        invoice = self.invoices[note.invoice_id]
+        (fee,) = (fee for fee in invoice.fees if fee.id == item.fee_id)
+        (link,) = (link for link in invoice.links if link.subscription_id == fee.subscription_id)
+        life = self.lives[link.subscription_id]
+        assert life.subscription.terminated_at is not None
+        plan = self.plans[link.plan_id, link.plan_version]
+        zone = self.zones[life.customer_id]
+        last = local_day(fee.to_datetime, zone)
+        ended = local_day(life.subscription.terminated_at, zone)
+        change = life.subscription.replaced_by
+        unused = (last - ended).days + bool(change and change.succession == "upgrade")
+        free_until = _trial_end(life.subscription, plan)
+        if free_until is not None and free_until > life.subscription.terminated_at:
+            unused = (last - local_day(free_until, zone)).days + 1
+        first = local_day(fee.from_datetime, zone)
+        start = start_on_or_before(first, *_grid(life.subscription, plan, zone))
+        length = (start_after(start, *_grid(life.subscription, plan, zone)) - start).days
+        expected = min(Fraction(unused * plan.amount_cents, length), Fraction(fee.amount_cents))
+        assert (
+            abs(Fraction(item.precise_amount_cents) - expected) < Fraction(1, 10_000) or life.moved
+        )
 
     # --- at the end ----------------------------------------------------------------------------
 

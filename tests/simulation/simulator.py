@@ -32,6 +32,7 @@ INTERVALS = ("weekly", "monthly", "monthly", "quarterly", "semiannual", "yearly"
 STEP = timedelta(days=3)
 OUTAGE = timedelta(days=40)
 FAILURES_MAX = 5
+CREDIT_NOTES = ("credit", "refund", "offset", "skip")
 
 
 class Plans:
@@ -98,6 +99,7 @@ class Simulation:
 
     @asynccontextmanager
     async def _engine(self) -> AsyncIterator[Shop]:
+        self.disk = Disk()
         async with AsyncExitStack() as stack:
             opened = await stack.enter_async_context(
                 running(self.home, self.clock, faults=self.disk)
@@ -194,13 +196,13 @@ class Simulation:
             given["ending_at"] = self.random.choice(
                 (None, _text(self.clock.now() + timedelta(days=days)))
             )
-        given["on_termination_credit_note"] = "skip"
+        given["on_termination_credit_note"] = self.random.choice(CREDIT_NOTES)
         await shop.order(c.UpdateSubscription, name, subscription_id=current.id, input=given)
 
     async def _terminate(self, shop: Shop, name: str, external_id: str) -> None:
         given = {
             "status": self.random.choice(("active", "active", "pending")),
-            "on_termination_credit_note": "skip",
+            "on_termination_credit_note": self.random.choice(CREDIT_NOTES),
             "on_termination_invoice": self.random.choice(("generate", "generate", "skip")),
         }
         if self.random.random() < 0.5:

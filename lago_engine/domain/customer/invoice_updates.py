@@ -34,7 +34,8 @@ def update_invoice(decision: Decision, invoice_id: UUID, given: Mapping[str, Any
     check = Checker(given)
     if status is not None and status not in get_args(PaymentStatus):
         check.fail("payment_status", "value_is_invalid")
-    metadata = _metadata(check, record, decision) if "metadata" in given else None
+    asked = given.get("metadata") is not None
+    metadata = _metadata(check, record, decision) if asked else None
     check.raise_failures()
     if status is not None and status != record.payment_status:
         _set_payment_status(decision, record, status)

@@ -39,9 +39,6 @@ def change_plan(
     given: Mapping[str, Any],
 ) -> None:
     """Put `current` on another plan; `requested` has what the request says of the subscription."""
-    if plan.pay_in_advance and (requested.ending_at or current.ending_at):
-        # Its end would owe a credit note for the unused days.
-        raise ValidationFailed.of("ending_at", "not_supported_yet")
     if current.status == "pending":
         _replace_plan(decision, current, requested)
     elif yearly_amount_cents(plan) >= yearly_amount_cents(plan_of(current, decision.organization)):
