@@ -85,6 +85,12 @@ DEVIATIONS = (
         {"type": ["object", "string"]},
         "events.md §3: a failed expression is told as text",
     ),
+    Deviation(
+        "InvoiceBaseObject",
+        "invoice_type",
+        {"const": "advance_charges"},
+        "charges.md §9.1: an invoice over paid fees has a type of its own",
+    ),
     Deviation("InvoiceBaseObject", "sequential_id", NULL, "invoices.md §3: null until finalized"),
     Deviation("InvoiceBaseObject", "payment_dispute_lost_at", NULL, "null without a dispute"),
     *(

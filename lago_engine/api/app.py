@@ -80,9 +80,6 @@ NOT_BUILT = (
     ("POST", "/events/estimate_fees"),
     ("POST", "/events/estimate_instant_fees"),
     ("POST", "/events/batch_estimate_instant_fees"),
-    ("PUT", "/fees/{lago_id}"),
-    ("PATCH", "/fees/{lago_id}"),
-    ("DELETE", "/fees/{lago_id}"),
     ("POST", "/invoices/preview"),
 )
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
