@@ -17,7 +17,18 @@ if not __package__:
     # Run as a script, the folder of this file is on the path instead of the one above it.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import aggregations, busy, ingest, invoices, rating, replay, segments, usage
+from benchmarks import (
+    aggregations,
+    busy,
+    dedup,
+    ingest,
+    invoices,
+    rating,
+    replay,
+    restart,
+    segments,
+    usage,
+)
 from benchmarks.report import Result, describe_machine, save, show
 
 PARTS: Final[Mapping[str, Callable[[Path], AsyncIterator[Result]]]] = {
@@ -29,6 +40,8 @@ PARTS: Final[Mapping[str, Callable[[Path], AsyncIterator[Result]]]] = {
     "rating": rating.measure,
     "aggregations": aggregations.measure,
     "busy": busy.measure,
+    "dedup": dedup.measure,
+    "restart": restart.measure,
 }
 PRINTED_COLUMNS: Final = 160
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"

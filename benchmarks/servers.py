@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from typing import Final
 from benchmarks import world
 from benchmarks.load import Target
 
-START_WAIT_S: Final = 40
+START_WAIT_S: Final = 120
 _LISTENS = re.compile(rb"listens on http://[\d.]+:(\d+)")
 
 
@@ -71,11 +72,11 @@ async def _port(process: asyncio.subprocess.Process) -> int:
     raise RuntimeError("the server ended before it listened")
 
 
-async def run(*command: str) -> bytes:
-    """The output of a command that must succeed."""
+async def run(*command: str, killed: bool = False) -> bytes:
+    """The output of a command that must succeed, or must be killed in the end."""
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
-    if process.returncode:
+    if process.returncode != (-signal.SIGKILL if killed else 0):
         raise RuntimeError(f"{command} failed with {process.returncode}")
     return output
 

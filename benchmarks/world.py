@@ -1,13 +1,15 @@
 """The data the benchmarks run on: an organization whose customers have one subscription each.
 
 The plan bills a base amount and four charges, the organization has one tax. The clock is virtual and stands in
-January 2026. `python -m benchmarks.world DIRECTORY CUSTOMERS [EVENTS]` writes a server's data directory through the
+January 2026. `python -m benchmarks.world DIRECTORY CUSTOMERS EVENTS [--kill]` writes a server's data directory through the
 engine itself, without HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import Awaitable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 import uvloop
 
 from benchmarks.bodies import BATCH_EVENTS, METRICS, EventSource
@@ -49,7 +52,8 @@ async def fill(engine: Engine, customers: int, events: int) -> None:
     """Make the catalog, the customers with their subscriptions, and some usage spread over all of them."""
     await _catalog(engine)
     await _all_of(_customer(engine, number) for number in range(customers))
-    bodies = EventSource("world").batches_for_all(events // BATCH_EVENTS, customers)
+    source = EventSource("world")
+    bodies = (source.batches_for_all(1, customers)[0] for _ in range(events // BATCH_EVENTS))
     await _all_of(engine.ingest(ORGANIZATION_ID, body, single=False) for body in bodies)
 
 
@@ -135,16 +139,20 @@ async def _all_of(requests: Iterator[Awaitable[object]]) -> None:
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
 
 
-async def make(data: Path, customers: int, events: int) -> None:
-    """Write the data directory of a server."""
-    settings = Settings(data=data, sandbox=True, snapshot_every_s=0)
+async def make(data: Path, customers: int, events: int, *, kill: bool) -> None:
+    """Write the data directory of a server; kill: with default settings, and without the end of one."""
+    settings = Settings(data=data, sandbox=True)
+    if not kill:
+        settings = msgspec.structs.replace(settings, snapshot_every_s=0)
     async with open_engine(settings, SystemClock()) as opened:
         await fill(opened.engine, customers, events)
+        if kill:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(arguments: Sequence[str]) -> None:
-    data, customers, events = arguments
-    uvloop.run(make(Path(data), int(customers), int(events)))
+    data, customers, events, *kill = arguments
+    uvloop.run(make(Path(data), int(customers), int(events), kill=kill == ["--kill"]))
 
 
 if __name__ == "__main__":

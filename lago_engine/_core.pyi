@@ -265,6 +265,8 @@ class Core:
         """(stream_id, version, hash) in log order. A version that is not the next one raises CorruptionError."""
     def apply_segment(self, segment: bytes) -> None:
         """Heads, index, fingerprints and windows as if it had been confirmed here."""
+    def apply_usage(self, commits: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """(segment, seq, hash) of commits that follow one another and hold usage only; uses all cores."""
     def apply_commit(self, seq: int, hash: bytes) -> None: ...
     def catch_up(self, seq: int, hash: bytes, segment: bytes | None) -> None:
         """Only the fingerprints of the next commit after `index_head`."""
@@ -280,6 +282,8 @@ class Core:
 
         False: there are not, or another spill is under way. OSError: they stay in memory, the next call tries again.
         """
+    def pretend(self, keys: int) -> None:
+        """For measurements: a run of made-up fingerprints, as if so many other events had been seen."""
     def merge(self) -> bool:
         """Make one run of several if there are too many. Raises IndexDamaged; then the next opening begins anew."""
 

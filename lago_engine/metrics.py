@@ -63,6 +63,12 @@ class _EngineCollector(Collector):
                 refolds.waiting + refolds.folding,
             ),
             "lago_usage_staged_bytes": ("Usage waiting for its commit", stats.staged_bytes),
+            "lago_fingerprints": ("Usage events that a repetition would meet", stats.fingerprints),
+            "lago_fingerprint_runs": ("Files of the index of usage events", stats.fingerprint_runs),
+            "lago_fingerprint_bytes": (
+                "Memory of the index of usage events, about",
+                stats.fingerprint_bytes,
+            ),
             "lago_usage_windows": ("Usage windows kept folded", stats.windows),
             "lago_subscriptions": ("Subscriptions known to metering", stats.subscriptions),
             "lago_customers_resident": ("Customers in memory", len(self._partition.residents)),

@@ -26,7 +26,7 @@ class ConfigError(LagoError):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set.
 
-    data: directory of the store (SQLite), snapshots and files. database: PostgreSQL URL instead of SQLite.
+    data: directory of the store (SQLite), snapshots, index and files. database: PostgreSQL URL instead of SQLite.
     sandbox: test organizations and virtual clocks. admin_key: needed to create a test organization.
     organization_name, api_key: of the organization made on the first start; without a key one is made up.
     public_url: where clients reach the server, for links and webhook signatures.

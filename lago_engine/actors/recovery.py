@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -24,9 +26,12 @@ from lago_engine.errors import CorruptionError, IndexDamaged
 from lago_engine.metering import Meter
 from lago_engine.scheduling.due_index import DueIndex
 from lago_engine.store.codec import EventCodec, unpack_state
-from lago_engine.store.port import USAGE_SEGMENT_TOPIC, LogRow, Store
+from lago_engine.store.port import USAGE_SEGMENT_TOPIC, CommitRow, LogRow, Store
 
 log = structlog.get_logger(__name__)
+
+USAGE_BYTES: Final = 8 * 1024 * 1024
+"""Packed usage that is read, unpacked and folded at once: about 150,000 events."""
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +111,29 @@ def recover(
     return _Replay(recovered, store, codec, bounds.fingerprints, whole=False).run(progress)
 
 
+def _is_usage(rows: Sequence[LogRow]) -> bool:
+    return len(rows) == 1 and rows[0].topic == USAGE_SEGMENT_TOPIC
+
+
+def _together(
+    commits: Iterable[tuple[CommitRow, list[LogRow]]],
+) -> Iterator[list[tuple[CommitRow, list[LogRow]]]]:
+    """Commits that hold usage only, up to `USAGE_BYTES` of them together; each other one alone."""
+    usage: list[tuple[CommitRow, list[LogRow]]] = []
+    size = 0
+    for commit, rows in commits:
+        if _is_usage(rows):
+            usage.append((commit, rows))
+            size += len(rows[0].state)
+        if usage and (size >= USAGE_BYTES or usage[-1][0] is not commit):
+            yield usage
+            usage, size = [], 0
+        if not _is_usage(rows):
+            yield [(commit, rows)]
+    if usage:
+        yield usage
+
+
 class _Replay:
     """Feeds the log after a position into memory, in the order in which it was committed.
 
@@ -134,28 +162,36 @@ class _Replay:
     def run(self, progress: Progress | None) -> Recovered:
         memory = self._memory
         last = self._store.last_position()
-        for commit, rows in self._store.iter_commits(memory.seq):
-            touched: set[UUID] = set()
-            facts = [row for row in rows if row.topic != USAGE_SEGMENT_TOPIC]
-            memory.meter.apply_facts(
-                [(row.stream_id, row.version, unpack_state(row.state)[0]) for row in facts]
-            )
-            for row in facts:
-                customer_id = self._apply(row)
-                if customer_id is not None:
-                    touched.add(customer_id)
-            if self._whole:
-                self._open_windows(touched)
-            for row in rows:
-                if row.topic == USAGE_SEGMENT_TOPIC:
-                    memory.meter.apply_segment(row.state)
-            memory.meter.apply_commit(commit.seq, commit.hash)
-            memory.seq, memory.position = commit.seq, commit.last_position
+        for commits in _together(self._store.iter_commits(memory.seq)):
+            end, rows = commits[-1]
+            if _is_usage(rows):
+                memory.meter.apply_usage(
+                    [(rows[0].state, commit.seq, commit.hash) for commit, rows in commits]
+                )
+            else:
+                self._commit(end, rows)
+            memory.seq, memory.position = end.seq, end.last_position
             keep_small(memory.meter, self._fingerprints_max)
             if progress is not None:
-                progress("log", commit.last_position, last)
+                progress("log", end.last_position, last)
         self._settle()
         return memory
+
+    def _commit(self, commit: CommitRow, rows: Sequence[LogRow]) -> None:
+        """A commit with facts: they may open the windows that its usage is for."""
+        meter = self._memory.meter
+        facts = [row for row in rows if row.topic != USAGE_SEGMENT_TOPIC]
+        meter.apply_facts(
+            [(row.stream_id, row.version, unpack_state(row.state)[0]) for row in facts]
+        )
+        applied = [self._apply(row) for row in facts]
+        touched = {customer_id for customer_id in applied if customer_id is not None}
+        if self._whole:
+            self._open_windows(touched)
+        for row in rows:
+            if row.topic == USAGE_SEGMENT_TOPIC:
+                meter.apply_segment(row.state)
+        meter.apply_commit(commit.seq, commit.hash)
 
     def _apply(self, row: LogRow) -> UUID | None:
         _, body = unpack_state(row.state)

@@ -74,9 +74,11 @@ async def past_usage(call: Call) -> web.Response:
         limit=page.size,
     )
     bodies, total = await call.page("invoice", query)
+    customer = await call.engine.customer(call.organization_id, call.path("external_id"))
     periods = [
-        period_of(msgspec.json.decode(body), subscription, metric_id, organization)
+        period_of(msgspec.json.decode(body), subscription, metric_id, organization, customer)
         for body in bodies
+        if customer is not None
     ]
     return json_answer({"usage_periods": periods, "meta": meta(page, total)})
 

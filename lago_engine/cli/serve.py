@@ -19,6 +19,7 @@ from lago_engine.api.app import create_app
 from lago_engine.bootstrap import Opened, open_engine
 from lago_engine.cli.logs import configure_logging
 from lago_engine.cli.options import loaded, store_options
+from lago_engine.cli.starting import starting
 from lago_engine.clock import SystemClock
 from lago_engine.domain.commands import CreateOrganization
 from lago_engine.errors import UnavailableError
@@ -46,7 +47,12 @@ def serve(config_file: Path | None, **flags: Any) -> None:
 async def run_server(settings: Settings) -> None:
     """Serve until a signal comes or the engine fails; raises what it failed with."""
     stop = stop_on_signals()
-    async with open_engine(settings, SystemClock()) as opened, listening(settings, opened) as url:
+    async with contextlib.AsyncExitStack() as stack:
+        with starting() as progress:
+            opened = await stack.enter_async_context(
+                open_engine(settings, SystemClock(), progress=progress)
+            )
+        url = await stack.enter_async_context(listening(settings, opened))
         await first_organization(settings, opened)
         click.echo(f"lago_engine listens on {url}")
         await until_stopped(stop, opened)

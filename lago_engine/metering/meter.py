@@ -264,6 +264,10 @@ class Meter:
         """Recovery: the usage of one commit, after its facts."""
         self._core.apply_segment(segment)
 
+    def apply_usage(self, commits: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """Recovery: (segment, seq, hash) of commits that follow one another and hold usage only; uses all cores."""
+        self._core.apply_usage(commits)
+
     def apply_commit(self, seq: int, commit_hash: bytes) -> None:
         """Recovery: the end of a commit."""
         self._core.apply_commit(seq, commit_hash)
@@ -283,6 +287,10 @@ class Meter:
         Takes a moment, mostly without the lock. OSError: they stay in memory until a later call succeeds.
         """
         return self._core.spill(at_least)
+
+    def pretend(self, keys: int) -> None:
+        """For measurements: one more run, of made-up fingerprints, as if so many other events had been seen."""
+        self._core.pretend(keys)
 
     def merge(self) -> bool:
         """Make one run of several if there are too many; False if not. Seconds per 100 million fingerprints."""

@@ -120,7 +120,7 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
         "pay_in_advance": False,
         "prorated": charge.prorated,
         "min_amount_cents": charge.min_amount_cents,
-        "accepts_target_wallet": False,
+        "accepts_target_wallet": charge.accepts_target_wallet,
         "properties": _properties(charge.properties),
         "applied_pricing_unit": None,
         "lago_parent_id": charge.parent_id,

@@ -43,6 +43,32 @@ pub struct Entry {
     length: u32,
 }
 
+impl Entry {
+    /// The record's bytes in its unpacked block.
+    fn cut<'a>(&self, number: u64, block: &'a [u8]) -> Result<&'a [u8]> {
+        let start = self.offset as usize;
+        let record = block
+            .get(start..)
+            .and_then(|rest| rest.get(..self.length as usize));
+        match record {
+            Some(record) => Ok(record),
+            None => corrupt(format!(
+                "usage segment {number}: a record lies outside its block"
+            )),
+        }
+    }
+
+    fn record<'a>(&self, number: u64, block: &'a [u8]) -> Result<Record<'a>> {
+        let record = Record::decode(self.cut(number, block)?)?;
+        if record.count != self.events as usize {
+            return corrupt(format!(
+                "usage segment {number}: a record has another number of events than its entry"
+            ));
+        }
+        Ok(record)
+    }
+}
+
 /// Collects records in ascending order of their stream.
 pub struct SegmentWriter {
     number: u64,
@@ -201,6 +227,21 @@ impl<'a> Segment<'a> {
         })
     }
 
+    /// All blocks at once.
+    pub fn unpack(self) -> Result<Unpacked> {
+        let mut reader = self.records()?;
+        let mut blocks = Vec::with_capacity(self.blocks.len());
+        for index in (0..).take(self.blocks.len()) {
+            reader.unpack(index)?;
+            blocks.push(std::mem::take(&mut reader.unpacked));
+        }
+        Ok(Unpacked {
+            number: self.number,
+            entries: self.entries,
+            blocks,
+        })
+    }
+
     /// Reads the records of the entries in ascending order without unpacking a block twice.
     pub fn records(&self) -> Result<RecordReader<'_, 'a>> {
         Ok(RecordReader {
@@ -236,6 +277,20 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<Entry> {
     })
 }
 
+/// A segment out of its compression.
+pub struct Unpacked {
+    pub number: u64,
+    pub entries: Vec<Entry>,
+    blocks: Vec<Vec<u8>>,
+}
+
+impl Unpacked {
+    pub fn record(&self, entry: &Entry) -> Result<Record<'_>> {
+        let block = self.blocks.get(entry.block as usize);
+        entry.record(self.number, block.map_or(&[], Vec::as_slice))
+    }
+}
+
 /// Unpacks the block an entry lies in, and keeps it for the next entry.
 pub struct RecordReader<'s, 'a> {
     segment: &'s Segment<'a>,
@@ -250,29 +305,15 @@ impl RecordReader<'_, '_> {
         if self.block != Some(entry.block) {
             self.unpack(entry.block)?;
         }
-        let start = entry.offset as usize;
-        let record = self
-            .unpacked
-            .get(start..)
-            .and_then(|rest| rest.get(..entry.length as usize));
-        match record {
-            Some(record) => Ok(record),
-            None => corrupt(format!(
-                "usage segment {}: a record lies outside its block",
-                self.segment.number
-            )),
-        }
+        entry.cut(self.segment.number, &self.unpacked)
     }
 
     pub fn record(&mut self, entry: &Entry) -> Result<Record<'_>> {
         let number = self.segment.number;
-        let record = Record::decode(self.bytes(entry)?)?;
-        if record.count != entry.events as usize {
-            return corrupt(format!(
-                "usage segment {number}: a record has another number of events than its entry"
-            ));
+        if self.block != Some(entry.block) {
+            self.unpack(entry.block)?;
         }
-        Ok(record)
+        entry.record(number, &self.unpacked)
     }
 
     fn unpack(&mut self, index: u32) -> Result<()> {

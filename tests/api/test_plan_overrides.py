@@ -52,6 +52,25 @@ def test_a_subscription_shows_its_own_plan(api: Api, plan: Any) -> None:
         assert [each["external_id"] for each in listed] == expected
 
 
+def test_past_usage_names_the_charges_of_a_child_plan(api: Api, plan: Any) -> None:
+    """Also those that the child lost since, with its parent."""
+    charge = {"id": plan["charges"][0]["lago_id"], "invoice_display_name": "Disk"}
+    api.set_clock("2024-03-01T00:00:00Z")
+    api.subscription("sub", plan_overrides={"charges": [charge]})
+    api.event("one", timestamp="1709337600", properties={"gb": "3"})
+    api("POST", "/test_clock/advance", body={"test_clock": {"to": "2024-04-01T12:00:00Z"}})
+
+    def names() -> Any:
+        query = {"external_subscription_id": "sub"}
+        (period,) = api("GET", "/customers/{}/past_usage", "acme", query=query)["usage_periods"]
+        return [each["charge"]["invoice_display_name"] for each in period["charges_usage"]]
+
+    assert names() == ["Disk"]
+    api("PUT", "/plans/{}", "basic", body={"plan": {"charges": [], "cascade_updates": True}})
+    assert api("GET", CHARGES, "sub")["charges"] == []
+    assert names() == [None]
+
+
 def test_charge_override(api: Api, plan: Any) -> None:
     api.subscription("sub")
     listed = api("GET", CHARGES, "sub")

@@ -44,7 +44,11 @@ async def test_killed_twenty_times(home: Home) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         clients = Clients(http, chance)
         for number in range(KILLS):
-            server = await Server.launch(home, LAGO_ENGINE_SNAPSHOT_EVERY_S="1")
+            server = await Server.launch(
+                home,
+                LAGO_ENGINE_SNAPSHOT_EVERY_S="1",
+                LAGO_ENGINE_FINGERPRINTS_IN_MEMORY_MAX="100",
+            )
             if number in early:  # Killed while it recovers, or soon after.
                 await asyncio.sleep(chance.uniform(*STARTING_S))
                 await server.kill()

@@ -428,13 +428,20 @@ class CoreMachine(RuleBasedStateMachine):
             assert indexed == self.oracle.segments_of(organization)
 
     def feed(self, core: Core, commits: list[StoredCommit]) -> None:
+        usage: list[tuple[bytes, int, bytes]] = []
         for commit in commits:
             sealed = commit.sealed
+            if sealed.segment is not None and not commit.facts:
+                usage.append((sealed.segment, sealed.commit_seq, sealed.commit_hash))
+                continue
+            core.apply_usage(usage)
+            usage = []
             streams = [fact.stream for fact in commit.facts]
             core.apply_facts(list(zip(streams, sealed.versions, sealed.hashes, strict=True)))
             if sealed.segment is not None:
                 core.apply_segment(sealed.segment)
             core.apply_commit(sealed.commit_seq, sealed.commit_hash)
+        core.apply_usage(usage)
 
     @rule()
     def verify_the_log(self) -> None:

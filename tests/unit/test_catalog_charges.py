@@ -163,7 +163,7 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
             },
         ),
         ({"filters": ["region"]}, {"filters": ["value_is_invalid"]}),
-        ({"accepts_target_wallet": True}, {"accepts_target_wallet": ["not_supported_yet"]}),
+        ({"accepts_target_wallet": "maybe"}, {"accepts_target_wallet": ["value_is_invalid"]}),
         (
             {"applied_pricing_unit": {"code": "credits"}},
             {"applied_pricing_unit": ["not_supported_yet"]},

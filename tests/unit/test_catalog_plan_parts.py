@@ -103,6 +103,14 @@ def test_an_update_of_a_charge_is_a_patch(priced: Priced) -> None:
     assert priced.misses(c.UpdateCharge, code="none", input={"code": "x"}) == "charge_not_found"
 
 
+def test_a_charge_accepts_a_target_wallet_until_told_otherwise(priced: Priced) -> None:
+    """Also while the plan is attached."""
+    attach(priced.catalog, priced.plan)
+    for given, expected in ((True, True), (None, True), (False, False)):
+        event = priced.do(c.UpdateCharge, code="calls", input={"accepts_target_wallet": given})
+        assert event.plan.charges[0].accepts_target_wallet is expected
+
+
 def test_a_deleted_charge_is_gone_and_its_code_is_free(priced: Priced) -> None:
     assert priced.do(c.DeleteCharge, code="calls", input={}).plan.charges == ()
     assert priced.misses(c.DeleteCharge, code="calls", input={}) == "charge_not_found"

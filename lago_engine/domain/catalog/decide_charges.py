@@ -105,6 +105,7 @@ def new_charge(
     invoice_display_name = checker.text("invoice_display_name")
     min_amount_cents = _check_terms(checker, model, metric)
     prorated = bool(checker.boolean("prorated"))
+    accepts_target_wallet = bool(checker.boolean("accepts_target_wallet"))
     _refuse_unbuilt_parts(checker)
     checker.raise_failures()
     assert metric is not None, "a charge without a metric was refused"
@@ -121,6 +122,7 @@ def new_charge(
         invoice_display_name=invoice_display_name,
         min_amount_cents=min_amount_cents,
         prorated=prorated,
+        accepts_target_wallet=accepts_target_wallet,
         tax_ids=find_tax_ids(state, checker.array("tax_codes") or []),
         filters=replace_filters((), filters, model=model, metric=metric, new_ids=new_ids, now=now),
     )
@@ -147,6 +149,8 @@ def changed_charge(
     elif metric.id != charge.billable_metric_id:
         check_properties(checker, CHARGE_MODELS[model], metric, charge.properties)
     changes |= checker.read_present({"invoice_display_name": Checker.text})
+    if (accepts := checker.boolean("accepts_target_wallet")) is not None:
+        changes["accepts_target_wallet"] = accepts
     _refuse_unbuilt_parts(checker)
     checker.raise_failures()
     if (tax_codes := checker.array("tax_codes")) is not None:
@@ -230,4 +234,4 @@ def _check_terms(checker: Checker, model: str | None, metric: BillableMetric | N
 
 
 def _refuse_unbuilt_parts(checker: Checker) -> None:
-    checker.refuse_unbuilt("accepts_target_wallet", "applied_pricing_unit")
+    checker.refuse_unbuilt("applied_pricing_unit")

@@ -196,6 +196,7 @@ class Charge(Entity, frozen=True):
 
     min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. prorated: units of a
     recurring metric are paid by the day. parent_id: on a child plan, the charge of the parent that it is a copy of.
+    accepts_target_wallet: its usage may be paid from the wallet that an event names.
     """
 
     id: UUID
@@ -211,6 +212,7 @@ class Charge(Entity, frozen=True):
     tax_ids: tuple[UUID, ...] = ()
     filters: tuple[ChargeFilter, ...] = ()
     parent_id: UUID | None = None
+    accepts_target_wallet: bool = False
 
 
 class FixedCharge(Entity, frozen=True):

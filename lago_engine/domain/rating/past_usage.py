@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from lago_engine.domain.catalog.entities import Charge
+from lago_engine.domain.catalog.plan_overrides import copied_charge
 from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.decimals import precise, to_wire
 
 Document = Mapping[str, Any]
@@ -19,6 +21,7 @@ def past_usage(
     external_subscription_id: str,
     metric_id: UUID | None,
     organization: OrganizationState,
+    customer: CustomerState,
 ) -> dict[str, Any]:
     """One period: amounts of the whole invoice, and the subscription's charges (one metric's, if it is given).
 
@@ -29,7 +32,7 @@ def past_usage(
         for period in invoice["billing_periods"]
         if period["external_subscription_id"] == external_subscription_id
     )
-    charges = _charges(UUID(period["lago_plan_id"]), organization)
+    charges = _charges(UUID(period["lago_plan_id"]), organization, customer)
     fees: dict[UUID, list[Document]] = {}
     for fee in invoice["fees"]:
         mine = fee["external_subscription_id"] == external_subscription_id
@@ -53,8 +56,26 @@ def past_usage(
     }
 
 
-def _charges(plan_id: UUID, organization: OrganizationState) -> dict[UUID, Charge]:
-    """Every charge the plan ever had, as it was last."""
+def _charges(
+    plan_id: UUID, organization: OrganizationState, customer: CustomerState
+) -> dict[UUID, Charge]:
+    """Every charge the plan ever had, as it was last; a child plan had copies of its parent's."""
+    child = next(
+        (
+            subscription.plan_override
+            for subscription in customer.subscriptions.values()
+            if subscription.plan_override and subscription.plan_override.id == plan_id
+        ),
+        None,
+    )
+    if child is None or child.parent_id is None:
+        return _charges_ever(plan_id, organization)
+    theirs = _charges_ever(child.parent_id, organization).values()
+    copies = (copied_charge(charge, child.id, child.created_at) for charge in theirs)
+    return {charge.id: charge for charge in (*copies, *child.charges)}
+
+
+def _charges_ever(plan_id: UUID, organization: OrganizationState) -> dict[UUID, Charge]:
     versions = organization.plan_versions
     numbers = sorted(version for known_id, version in versions if known_id == plan_id)
     plans = (versions[plan_id, number] for number in numbers)

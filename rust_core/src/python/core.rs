@@ -442,6 +442,21 @@ impl PyCore {
         Ok(py.detach(|| self.0.apply_segment(&segment))?)
     }
 
+    fn apply_usage(
+        &self,
+        py: Python<'_>,
+        commits: Vec<(PyBackedBytes, u64, Hash32)>,
+    ) -> PyResult<()> {
+        py.detach(|| {
+            let commits = commits.iter().map(|(segment, seq, hash)| {
+                let (seq, hash) = (*seq, hash.0);
+                (segment.as_ref(), CommitHead { seq, hash })
+            });
+            self.0.apply_usage(&commits.collect::<Vec<_>>())
+        })?;
+        Ok(())
+    }
+
     fn apply_commit(&self, seq: u64, hash: Hash32) -> PyResult<()> {
         Ok(self.0.apply_commit(seq, hash.0)?)
     }
@@ -463,6 +478,10 @@ impl PyCore {
 
     fn merge(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(py.detach(|| self.0.merge())?)
+    }
+
+    fn pretend(&self, py: Python<'_>, keys: u64) -> PyResult<()> {
+        Ok(py.detach(|| self.0.pretend(keys))?)
     }
 
     #[getter]

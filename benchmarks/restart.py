@@ -1,0 +1,79 @@
+"""Starts with a large log: after a kill, without the index, and from the log alone."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from benchmarks import servers
+from benchmarks.bodies import EventSource
+from benchmarks.load import send
+from benchmarks.report import Result
+
+CUSTOMERS: Final = 10_000
+EVENTS: Final = 20_000_000
+GOAL_S: Final = 5
+RATE_GOAL: Final = 2_000_000
+RUNS: Final = 3
+
+
+async def measure(folder: Path) -> AsyncIterator[Result]:
+    """From the start of the process to the first acknowledgement. Takes minutes: the log has to be made first."""
+    data = folder / "large"
+    arguments = (str(data), str(CUSTOMERS), str(EVENTS), "--kill")
+    await servers.run(sys.executable, "-m", "benchmarks.world", *arguments, killed=True)
+    kept = folder / "kept"
+    for part in ("snapshots", "index"):
+        shutil.copytree(data / part, kept / part)
+    async with servers.floor() as server:
+        nothing_s = server.started_s
+
+    def as_killed() -> None:
+        for part in ("snapshots", "index"):
+            shutil.rmtree(data / part, ignore_errors=True)
+            shutil.copytree(kept / part, data / part)
+
+    def without_index() -> None:
+        as_killed()
+        shutil.rmtree(data / "index")
+
+    def from_the_log() -> None:
+        without_index()
+        shutil.rmtree(data / "snapshots")
+
+    yield Result.of(
+        "restart after SIGKILL",
+        "s",
+        [await _start(data, as_killed) for _ in range(RUNS)],
+        floor=nothing_s,
+        goal=GOAL_S,
+        note=f"{EVENTS:,} usage events, {CUSTOMERS:,} customers; to the first acknowledgement",
+    )
+    for name, prepare, runs in (
+        ("the index", without_index, RUNS),
+        ("index and windows", from_the_log, 1),
+    ):
+        seconds = [await _start(data, prepare) for _ in range(runs)]
+        yield Result.of(
+            f"restart without {name}: usage events read",
+            "events/s",
+            [EVENTS / (each - nothing_s) for each in seconds],
+            goal=RATE_GOAL,
+            note="the time a server needs that does nothing is subtracted",
+        )
+
+
+async def _start(data: Path, prepare: Callable[[], None]) -> float:
+    """Seconds; ends by a kill, so that the start after it finds the same."""
+    prepare()
+    began = perf_counter()
+    async with servers.engine(data) as server:
+        body = EventSource(f"restart {began}").singles(1, CUSTOMERS)
+        (await send(server.target, server.target.post("/events", body), 1)).expect(200)
+        seconds = perf_counter() - began
+        server.process.kill()
+    return seconds
