@@ -321,6 +321,9 @@ class Core:
     def staged_bytes(self) -> int:
         """Bytes of usage waiting for their commit, the sealed batch included; for back-pressure."""
     @property
+    def pending_in_advance(self) -> int:
+        """How many records wait to be billed."""
+    @property
     def open_batch(self) -> int:
         """Number of the batch that `ingest` fills now."""
     @property

@@ -236,10 +236,14 @@ class Engine:
     async def ingest(
         self, organization_id: UUID, body: bytes, *, single: bool, partial: bool = False
     ) -> IngestAnswer:
-        return await self.partition.ingest(organization_id, body, single=single, partial=partial)
+        answer = await self.partition.ingest(organization_id, body, single=single, partial=partial)
+        if self.organization(organization_id).organization.test:
+            await self.settle(organization_id)
+        return answer
 
     async def settle(self, organization_id: UUID) -> None:
         """Return when everything that earlier commands set off has happened."""
+        await self.partition.billing_at_once.settle(organization_id)
         await self.follower.settle(organization_id)
         await self.reactor.settle(organization_id)
 
@@ -287,6 +291,10 @@ class Engine:
         question: UsageQuestion,
     ) -> tuple[AskedUsage, Used]:
         """A question with the usage that answers it: from the open window if that tells, else from the log."""
+        # What is billed at once shows in the usage it was billed for.
+        await self.partition.billing_at_once.settle_customer(
+            ids.customer_id(organization_id, external_customer_id)
+        )
         while True:
             state = await self.customer(organization_id, external_customer_id)
             if state is None:

@@ -47,7 +47,16 @@ from lago_engine.domain.invoicing.credit_note import (
     CreditNoteItem,
     CreditNoteTax,
 )
-from lago_engine.domain.invoicing.model import AppliedTax, Credit, Fee, Invoice, InvoiceLink
+from lago_engine.domain.invoicing.model import (
+    AppliedTax,
+    BilledEvent,
+    Credit,
+    Fee,
+    Invoice,
+    InvoiceLink,
+    StandaloneFee,
+)
+from lago_engine.domain.rating.in_advance.counter import Counter
 from lago_engine.domain.timezones import micros
 from lago_engine.projecting import Envelope, InlineRunner, MemoryDocuments, find_projections
 from lago_engine.store.outbox import OutboxEntry
@@ -721,7 +730,57 @@ LEAVING: tuple[DomainEvent, ...] = (
     events.WebhookEndpointDeleted(endpoint=CHOOSY_ENDPOINT),
 )
 
-HISTORY = (*CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *CORRECTING, *LEAVING)
+LONE_FEE = replace(
+    USAGE_FEE,
+    id=make_id("lone fee"),
+    pay_in_advance=True,
+    invoiceable=False,
+    billed_event=BilledEvent(
+        place=(7, 3, 0),
+        transaction_id="tx-7",
+        timestamp=BILLED_AT,
+        bucket=make_id("bucket"),
+        counter=Counter(unused=Decimal("1.5")),
+    ),
+)
+
+
+def standing_alone(fee: Fee) -> StandaloneFee:
+    return StandaloneFee(
+        fee=fee,
+        customer_id=CUSTOMER.id,
+        external_customer_id=CUSTOMER.external_id,
+        currency="EUR",
+        created_at=BILLED_AT + timedelta(days=1),
+        self_billed=False,
+        regroup=True,
+    )
+
+
+DELETED_FEE_ID = make_id("deleted fee")
+REGROUPED = other_invoice(
+    "regrouped", fees=(LONE_FEE,), links=(), invoice_type="advance_charges", status="finalized"
+)
+STANDING_ALONE: tuple[DomainEvent, ...] = (
+    events.FeeCreated(fee=standing_alone(LONE_FEE)),
+    events.FeeCreated(fee=standing_alone(replace(LONE_FEE, id=DELETED_FEE_ID))),
+    events.FeeDeleted(fee_id=DELETED_FEE_ID),
+    events.FeePaymentStatusChanged(
+        fee_id=LONE_FEE.id, payment_status="failed", changed_at=BILLED_AT + timedelta(days=2)
+    ),
+    events.FeePaymentStatusChanged(
+        fee_id=LONE_FEE.id, payment_status="succeeded", changed_at=BILLED_AT + timedelta(days=3)
+    ),
+    events.FeePaymentStatusChanged(
+        fee_id=DELETED_FEE_ID, payment_status="failed", changed_at=BILLED_AT + timedelta(days=3)
+    ),
+    events.InvoiceFinalized(invoice=REGROUPED, inputs_hash="ef" * 32),
+)
+
+HISTORY = (
+    *CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *CORRECTING, *LEAVING,
+    *STANDING_ALONE,
+)  # fmt: skip
 
 
 def envelope(number: int) -> Envelope:

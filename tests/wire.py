@@ -85,6 +85,12 @@ DEVIATIONS = (
         {"type": ["object", "string"]},
         "events.md §3: a failed expression is told as text",
     ),
+    Deviation(
+        "InvoiceBaseObject",
+        "invoice_type",
+        {"const": "advance_charges"},
+        "charges.md §9.1: an invoice over paid fees has a type of its own",
+    ),
     Deviation("InvoiceBaseObject", "sequential_id", NULL, "invoices.md §3: null until finalized"),
     Deviation("InvoiceBaseObject", "payment_dispute_lost_at", NULL, "null without a dispute"),
     *(
@@ -92,6 +98,25 @@ DEVIATIONS = (
         for member in ("charges_from_datetime", "charges_to_datetime")
     ),
     Deviation("EventObject", "properties", {"type": "object"}, "an integer is a number, too"),
+    *(
+        Deviation("FeeEstimateObject", member, ANY_STRING, "events.md §11: decimals are text")
+        for member in ("precise_amount", "precise_total_amount", "precise_unit_amount")
+    ),
+    Deviation("FeeEstimateObject", "event_transaction_id", NULL, "null where none was sent"),
+    Deviation(
+        "FeeEstimateObject",
+        "item",
+        {
+            "type": "object",
+            "required": ["type", "code", "name", "lago_item_id", "item_type"],
+            "properties": {
+                "description": {"type": ["string", "null"]},
+                "filters": {"type": ["object", "null"]},
+                "filter_invoice_display_name": {"type": ["string", "null"]},
+            },
+        },
+        "events.md §11: null without a description and without a filter",
+    ),
     Deviation("FeeObject", "pricing_unit_details", NULL, "charges.md §10: or null"),
     *(
         Deviation("PaymentObject", member, NULL, "payments.md §2: null where it does not apply")

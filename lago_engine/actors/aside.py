@@ -30,6 +30,7 @@ class Aside:
         self._mailbox = mailbox
         self._wake = wake
         self._customers: dict[UUID, deque[Waiting]] = {}
+        self._jobs: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
         return sum(map(len, self._customers.values()))
@@ -44,6 +45,10 @@ class Aside:
 
     def put(self, item: Waiting, window: Window) -> None:
         """Set a customer's command aside until the window is folded."""
+        self.put_until(item, self._refolder.ready(window))
+
+    def put_until(self, item: Waiting, job: asyncio.Future[None]) -> None:
+        """Set a customer's command aside until a job is done; one that fails refuses the command."""
         customer_id = _customer(item.command)
         assert customer_id is not None
         assert customer_id not in self._customers
@@ -60,7 +65,9 @@ class Aside:
             self._mailbox.put_back(items)
             self._wake()
 
-        self._refolder.ready(window).add_done_callback(back)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(back)
 
     def refuse(self, error: UnavailableError) -> None:
         """Nothing will be decided any more."""

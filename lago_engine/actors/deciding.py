@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ from lago_engine.actors.batches import Batches
 from lago_engine.actors.directory import Directory
 from lago_engine.actors.mailbox import Command, Waiting
 from lago_engine.actors.open_windows import OpenWindows
+from lago_engine.actors.pending import ChangeNotReady, PendingReader
 from lago_engine.actors.tentative import Tentative
 from lago_engine.actors.usage import UsageWindows, WindowNotReady
 from lago_engine.clock import Clock
@@ -30,6 +31,7 @@ from lago_engine.domain.commands import (
 )
 from lago_engine.domain.customer.decide import decide_customer
 from lago_engine.domain.customer.decision import Recorded
+from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.errors import DomainError, NotFound, UnavailableError
 from lago_engine.metering import Meter, Window
 
@@ -40,6 +42,14 @@ DECIDING_S: Final = 0.01
 
 CLOSING = (AdvanceTime, FinalizeInvoice, LeavePlan, TerminateSubscription)
 """Commands after which usage of a window comes too late to be billed."""
+
+
+class Blocking(Protocol):
+    """Runs a blocking read off the loop."""
+
+    def __call__(
+        self, function: Callable[[UsageWindow], None], window: UsageWindow, /
+    ) -> Coroutine[Any, Any, None]: ...
 
 
 class _MustFold(Exception):
@@ -60,17 +70,21 @@ class Decider:
         clock: Clock,
         directory: Directory,
         usage: UsageWindows,
+        pending: PendingReader,
         windows: OpenWindows,
         batches: Batches,
         aside: Aside,
+        read: Blocking,
     ) -> None:
         self._meter = meter
         self._clock = clock
         self._directory = directory
         self._usage = usage
+        self._pending = pending
         self._windows = windows
         self._batches = batches
         self._aside = aside
+        self._read = read
 
     def decide(
         self, waiting: Sequence[Waiting], tentative: Tentative
@@ -101,6 +115,10 @@ class Decider:
             item.recorded = self._decide_one(item, tentative)
         except _MustFold as missing:
             self._aside.put(item, missing.window)
+            return False
+        except ChangeNotReady as unknown:
+            trace = asyncio.ensure_future(self._read(self._pending.trace, unknown.window))
+            self._aside.put_until(item, trace)
             return False
         except (DomainError, UnavailableError) as refusal:
             item.reject(refusal)
@@ -138,7 +156,10 @@ class Decider:
                     organization=organization,
                     now=now,
                     usage=self._usage.read,
+                    in_advance=self._pending,
                 )
+            except ChangeNotReady:  # A kind of WindowNotReady that no open window helps.
+                raise
             except WindowNotReady as missing:
                 item.windows.append(missing.window)
                 incomplete = self._usage.require(missing.window)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from lago_engine.actors.pending import billed_places
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import (
@@ -55,6 +56,10 @@ class Directory:
         """Everything, for a snapshot."""
         return tuple(self._entries.values())
 
+    def entry(self, subscription_id: UUID) -> Entry:
+        """A subscription that started."""
+        return self._entries[subscription_id]
+
     def active_owner(self, organization_id: UUID, external_id: str) -> UUID | None:
         """The customer that has this external id active."""
         for subscription_id in self._by_external_id.get((organization_id, external_id), ()):
@@ -65,6 +70,8 @@ class Directory:
 
     def apply(self, event: e.DomainEvent, state: OrganizationState) -> None:
         """A committed event; `state` is the organization right after it."""
+        for subscription_id, place in billed_places(event).items():
+            self._meter.drop_pending(subscription_id, place)
         if isinstance(
             event, e.BillableMetricCreated | e.BillableMetricUpdated | e.BillableMetricDeleted
         ):
@@ -157,6 +164,7 @@ def metered_charge(charge: Charge, metric: BillableMetric) -> MeteredCharge:
         recurring=metric.recurring,
         pricing_group_keys=_group_keys(charge.properties),
         filters=tuple(_metered_filters(charge.filters, metric)),
+        pay_in_advance=charge.pay_in_advance,
         keeps_values=_keeps_values(charge, metric),
         keeps_changes=charge.prorated,
         keeps_amounts=CHARGE_MODELS[charge.charge_model].needs_amounts,

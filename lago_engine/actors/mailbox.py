@@ -58,6 +58,10 @@ class Mailbox:
             raise UnavailableError("too many commands are waiting", status=429, retry_after_s=1)
         self._waiting.append(waiting)
 
+    def put_first(self, waiting: Waiting) -> None:
+        """Add a command of the engine itself, before those of others and however many they are."""
+        self._waiting.appendleft(waiting)
+
     def take(self, limit: int) -> list[Waiting]:
         """Up to `limit` commands, oldest first."""
         return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]

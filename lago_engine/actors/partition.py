@@ -19,11 +19,13 @@ import structlog
 
 from lago_engine.actors.aside import Aside
 from lago_engine.actors.batches import Batches
+from lago_engine.actors.billing_at_once import BillingAtOnce
 from lago_engine.actors.committing import Committer, Listener
 from lago_engine.actors.deciding import Decider
 from lago_engine.actors.directory import Directory
 from lago_engine.actors.mailbox import Command, Mailbox, Waiting
 from lago_engine.actors.open_windows import OpenWindows
+from lago_engine.actors.pending import PendingReader
 from lago_engine.actors.refolding import Refolder
 from lago_engine.actors.residents import Residents
 from lago_engine.actors.tentative import Tentative
@@ -50,10 +52,11 @@ COMMANDS_PER_TICK: Final = 500
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of what may wait for a commit."""
+    """Bounds of what may wait for a commit, or to be billed when it arrives."""
 
     commands_waiting: int = 20_000
     staged_bytes: int = 64 * 1024 * 1024
+    pending_in_advance: int = 100_000
 
 
 class IngestAnswer(msgspec.Struct, frozen=True):
@@ -109,10 +112,13 @@ class Partition:
             clock=clock,
             directory=directory,
             usage=self.usage,
+            pending=PendingReader(meter, store),
             windows=self._windows,
             batches=self._batches,
             aside=self._aside,
+            read=self.read,
         )
+        self.billing_at_once = BillingAtOnce(meter, directory, self._mailbox, self._wake.set)
         self._committer = Committer(
             store=store,
             meter=meter,
@@ -136,6 +142,7 @@ class Partition:
         """Begin to take commands, and to complete the windows that were not."""
         self.refolder.follow()
         self._loop_task = asyncio.create_task(self._run(), name="partition")
+        self.billing_at_once.mail()
 
     async def stop(self) -> None:
         """Finish what waits, then stop."""
@@ -227,7 +234,7 @@ class Partition:
         that holds the events, or an original that they repeat, failed.
         """
         self._check_open()
-        if self.meter.staged_bytes > self._limits.staged_bytes:
+        if self._is_behind():
             raise UnavailableError("too much usage is waiting", status=429, retry_after_s=1)
         state = self.residents.organizations[organization_id]
         now_us = self.clock.now_us() if state.clock is None else micros(state.clock)
@@ -243,6 +250,13 @@ class Partition:
         if answer.wait_for and not await self._committed(answer.wait_for):
             raise UnavailableError("the events could not be stored")
         return IngestAnswer(answer.status, answer.body)
+
+    def _is_behind(self) -> bool:
+        """Whether too much usage waits for its commit, or to be billed at once."""
+        return (
+            self.meter.staged_bytes > self._limits.staged_bytes
+            or self.meter.pending_in_advance > self._limits.pending_in_advance
+        )
 
     async def _committed(self, batches: Sequence[int]) -> bool:
         """Whether every one of these batches became durable."""
@@ -318,6 +332,7 @@ class Partition:
                 item.succeed()
         else:
             await self._committer.commit(tentative, accepted, recorded_at_us)
+            self.billing_at_once.mail()
 
     async def _awaken(self, customer_ids: Sequence[UUID]) -> None:
         """Bring customers into memory, with the windows they need registered."""
@@ -330,6 +345,7 @@ class Partition:
 
     def _refuse_everything(self) -> None:
         """Nobody may wait for ever for an engine that has stopped."""
+        self.billing_at_once.stop()
         gone = UnavailableError("the engine has stopped", retry_after_s=5)
         _reject_all([*self._deciding, *self._mailbox.take(len(self._mailbox))], gone)
         self._aside.refuse(gone)

@@ -46,7 +46,7 @@ class UsageWindows:
         """Usage per charge in [start, end], both inclusive; `UsageReader` of decisions."""
         window = subscription_id, start, end
         starts = day_starts_us(start, end, timezone)
-        totals = self._meter.read_window(_window(window), Period(micros(end), days), starts)
+        totals = self._meter.read_window(metered_window(window), Period(micros(end), days), starts)
         if totals is None:
             raise WindowNotReady(window)
         buckets: dict[UUID, list[BucketUsage]] = {}
@@ -57,16 +57,16 @@ class UsageWindows:
     def open(self, windows: Iterable[UsageWindow]) -> None:
         """Keep these windows folded from now on."""
         for window in windows:
-            self._meter.open_window(_window(window))
+            self._meter.open_window(metered_window(window))
 
     def close(self, windows: Iterable[UsageWindow]) -> None:
         """Nobody needs these windows any more."""
         for window in windows:
-            self._meter.close_window(_window(window))
+            self._meter.close_window(metered_window(window))
 
     def require(self, window: UsageWindow) -> Window | None:
         """Register a window; None when it can be read, else what has to be folded first."""
-        metered = _window(window)
+        metered = metered_window(window)
         return None if self._meter.open_window(metered) else metered
 
     def fold(self, window: UsageWindow) -> None:
@@ -127,6 +127,7 @@ def bucket_usage(total: MeteredUsage) -> BucketUsage:
     )
 
 
-def _window(window: UsageWindow) -> Window:
+def metered_window(window: UsageWindow) -> Window:
+    """The half-open window of metering."""
     subscription_id, start, end = window
     return Window(subscription_id, micros(start), micros(to_exclusive(end)))

@@ -20,6 +20,7 @@ from lago_engine.api import (
     fees,
     files,
     health,
+    instant_estimates,
     invoices,
     organizations,
     payment_providers,
@@ -58,6 +59,7 @@ RESOURCES = (
     customers,
     events,
     fees,
+    instant_estimates,
     invoices,
     organizations,
     payment_providers,
@@ -78,11 +80,6 @@ SANDBOX = (test_clock, test_organizations, test_parties)
 NOT_BUILT = (
     ("DELETE", "/customers/{external_id}"),
     ("POST", "/events/estimate_fees"),
-    ("POST", "/events/estimate_instant_fees"),
-    ("POST", "/events/batch_estimate_instant_fees"),
-    ("PUT", "/fees/{lago_id}"),
-    ("PATCH", "/fees/{lago_id}"),
-    ("DELETE", "/fees/{lago_id}"),
     ("POST", "/invoices/preview"),
 )
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""

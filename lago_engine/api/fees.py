@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID
 
+import msgspec
 from aiohttp import web
 
 from lago_engine.api import filters
+from lago_engine.api.answers import object_answer
 from lago_engine.api.call import Call, Order
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
-from lago_engine.api.routes import get
+from lago_engine.api.routes import delete, get, update
+from lago_engine.domain import ids
+from lago_engine.domain.commands import DeleteFee, UpdateFee
+from lago_engine.errors import NotAllowed
+from lago_engine.projecting.presenting import HIDDEN, FeeHidden
+from lago_engine.projecting.wire import members, read_string
 from lago_engine.store.query import Filter
 
 KIND = "fee"
@@ -47,4 +56,62 @@ async def show(call: Call) -> web.Response:
     return await call.answer(KIND, str(call.uuid("lago_id", KIND)))
 
 
-ROUTES = (get("/fees", index), get("/fees/{lago_id}", show))
+class Standalone(NamedTuple):
+    """A fee that may be changed: whose it is, and whether it waits for an `advance_charges` invoice."""
+
+    id: UUID
+    customer_id: UUID
+    regroup: bool
+
+
+async def _standalone(call: Call) -> Standalone:
+    """The fee of the path. Raises NotFound, and NotAllowed when it is on an invoice."""
+    fee_id = call.uuid("lago_id", KIND)
+    document = members(await call.stored(KIND, str(fee_id)))
+    hidden = document.get(HIDDEN)
+    if hidden is None or bytes(document["lago_invoice_id"]) != b"null":
+        raise NotAllowed("invoiced_fee")
+    external_id = read_string(document["external_customer_id"])
+    return Standalone(
+        fee_id,
+        ids.customer_id(call.organization_id, external_id),
+        msgspec.json.decode(hidden, type=FeeHidden).regroup,
+    )
+
+
+async def change(call: Call) -> web.Response:
+    given = await call.input(KIND)
+    fee = await _standalone(call)
+    await call.execute(
+        UpdateFee(
+            organization_id=call.organization_id,
+            customer_id=fee.customer_id,
+            fee_id=fee.id,
+            regroup=fee.regroup,
+            input=given,
+        )
+    )
+    return await call.answer(KIND, str(fee.id))
+
+
+async def destroy(call: Call) -> web.Response:
+    """The fee as it was."""
+    fee = await _standalone(call)
+    shown = call.present(KIND, await call.stored(KIND, str(fee.id)))
+    await call.execute(
+        DeleteFee(
+            organization_id=call.organization_id,
+            customer_id=fee.customer_id,
+            fee_id=fee.id,
+            regroup=fee.regroup,
+        )
+    )
+    return object_answer(KIND, shown)
+
+
+ROUTES = (
+    get("/fees", index),
+    get("/fees/{lago_id}", show),
+    *update("/fees/{lago_id}", change),
+    delete("/fees/{lago_id}", destroy),
+)

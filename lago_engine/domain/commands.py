@@ -371,7 +371,26 @@ class RetryPayment(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
+class UpdateFee(CustomerCommand, frozen=True, kw_only=True):
+    """Say whether a fee that stands alone is paid. regroup: it waits for an `advance_charges` invoice."""
+
+    fee_id: UUID
+    regroup: bool
+    input: Input
+
+
+class DeleteFee(CustomerCommand, frozen=True, kw_only=True):
+    fee_id: UUID
+    regroup: bool
+
+
 # --- internal: the engine's own --------------------------------------------------------------------
+
+
+class BillUsageInAdvance(CustomerCommand, frozen=True, kw_only=True):
+    """Bill the usage that waits for these subscriptions, in log order, a bounded part of it at once."""
+
+    subscription_ids: tuple[UUID, ...]
 
 
 class AdvanceTime(CustomerCommand, frozen=True, kw_only=True):

@@ -28,7 +28,13 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
-from lago_engine.domain.invoicing.model import Credit, Invoice
+from lago_engine.domain.invoicing.model import (
+    Credit,
+    FeePaymentStatus,
+    Invoice,
+    Place,
+    StandaloneFee,
+)
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -273,6 +279,31 @@ class InvoiceDeleted(DomainEvent, frozen=True, tag="invoice_deleted.v1"):
 
 class InvoicePaymentOverdue(DomainEvent, frozen=True, tag="invoice_payment_overdue.v1"):
     invoice_id: UUID
+
+
+class FeeCreated(DomainEvent, frozen=True, tag="fee_created.v1"):
+    """A fee that stands alone: for one usage event, or at a renewal."""
+
+    fee: StandaloneFee
+
+
+class FeePaymentStatusChanged(DomainEvent, frozen=True, tag="fee_payment_status_changed.v1"):
+    """Somebody said whether a fee that stands alone is paid; `changed_at` stamps that status only."""
+
+    fee_id: UUID
+    payment_status: FeePaymentStatus
+    changed_at: datetime
+
+
+class FeeDeleted(DomainEvent, frozen=True, tag="fee_deleted.v1"):
+    fee_id: UUID
+
+
+class UsagePassedOver(DomainEvent, frozen=True, tag="usage_passed_over.v1"):
+    """Usage of a charge or filter that is gone: it will not be billed in advance."""
+
+    subscription_id: UUID
+    place: Place
 
 
 class InvoicePaymentStatusUpdated(

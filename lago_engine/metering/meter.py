@@ -348,6 +348,11 @@ class Meter:
         return self._core.staged_bytes
 
     @property
+    def pending_in_advance(self) -> int:
+        """How many records wait to be billed."""
+        return self._core.pending_in_advance
+
+    @property
     def open_batch(self) -> int:
         """Number of the batch that `ingest` fills now."""
         return self._core.open_batch

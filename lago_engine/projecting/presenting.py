@@ -72,6 +72,14 @@ class InvoiceHidden(msgspec.Struct, frozen=True, kw_only=True):
     external_customer_id: str
 
 
+class FeeHidden(msgspec.Struct, frozen=True, kw_only=True):
+    """`_` of a fee that was made on no invoice. regroup: it waits, or waited, for an `advance_charges` invoice."""
+
+    created_at: datetime
+    external_customer_id: str
+    regroup: bool
+
+
 _customer_hidden = msgspec.json.Decoder(CustomerHidden)
 _subscription_hidden = msgspec.json.Decoder(SubscriptionHidden)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import UnsetType
 
 from lago_engine.domain import events
 from lago_engine.domain.customer.profile import CustomerProfile
@@ -265,7 +266,23 @@ def _invoice_drafted(event: events.InvoiceDrafted, context: Context) -> Iterator
     yield _invoice("invoice.ready_to_finalize", event.invoice.id, context)
 
 
+def _fee(fee_id: UUID, context: Context) -> Notice:
+    return Notice(
+        "fee.created", "fee", lambda: _shown("fee", context.require("fee", str(fee_id)), context)
+    )
+
+
+def _fee_created(event: events.FeeCreated, context: Context) -> Iterator[Notice]:
+    yield _fee(event.fee.fee.id, context)
+
+
 def _invoice_finalized(event: events.InvoiceFinalized, context: Context) -> Iterator[Notice]:
+    for fee in event.invoice.fees:
+        # A fee for one usage event is announced by itself, also when it has an invoice (events.md §5.1).
+        if event.invoice.invoice_type == "subscription" and not isinstance(
+            fee.billed_event, UnsetType
+        ):
+            yield _fee(fee.id, context)
     one_off = event.invoice.invoice_type == "one_off"
     webhook_type = "invoice.one_off_created" if one_off else "invoice.created"
     yield _invoice(webhook_type, event.invoice.id, context)
@@ -409,6 +426,7 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.SubscriptionTrialEnded: _trial_ended,
     events.SubscriptionTerminated: _subscription_ended,
     events.SubscriptionCanceled: _subscription_ended,
+    events.FeeCreated: _fee_created,
     events.InvoiceDrafted: _invoice_drafted,
     events.InvoiceFinalized: _invoice_finalized,
     events.InvoiceDeleted: _invoice_deleted,

@@ -2,44 +2,91 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
+import msgspec
 from msgspec import UnsetType
 
 from lago_engine.domain.decimals import CONTEXT, as_json_number, round_half_up, to_wire
-from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice
+from lago_engine.domain.invoicing.model import (
+    AppliedTax,
+    Fee,
+    FeePaymentStatus,
+    Invoice,
+    StandaloneFee,
+)
 from lago_engine.domain.money import minor_units
 from lago_engine.domain.rating.presentation import breakdown_objects
-from lago_engine.projecting.wire import Members, instant, instant_offset
+from lago_engine.projecting.wire import Members, instant, instant_offset, instant_or_none
 
 
-def fee_object(fee: Fee, invoice: Invoice) -> Members:
-    """A fee as its invoice shows it.
+class Holder(msgspec.Struct, frozen=True):
+    """What a document says about a fee beside the fee: its invoice, if it is on one, and its customer."""
+
+    invoice_id: UUID | None
+    customer_id: UUID
+    external_customer_id: str
+    currency: str
+    payment_status: FeePaymentStatus
+    created_at: datetime
+    self_billed: bool
+    succeeded_at: datetime | None = None
+
+    @classmethod
+    def invoice(cls, invoice: Invoice) -> Holder:
+        return cls(
+            invoice.id,
+            invoice.customer_id,
+            invoice.customer.external_id,
+            invoice.currency,
+            invoice.payment_status,
+            invoice.created_at,
+            invoice.self_billed,
+        )
+
+    @classmethod
+    def nothing(cls, created: StandaloneFee) -> Holder:
+        return cls(
+            None,
+            created.customer_id,
+            created.external_customer_id,
+            created.currency,
+            created.payment_status,
+            created.created_at,
+            created.self_billed,
+            created.succeeded_at,
+        )
+
+
+def fee_object(fee: Fee, holder: Holder) -> Members:
+    """A fee as its invoice shows it, or as it stands alone.
 
     precise_*: exact decimals in major units, those with `_cents` in the name in minor units.
     """
-    minor = Decimal(minor_units(invoice.currency))
+    minor = Decimal(minor_units(holder.currency))
     precise_total_cents = CONTEXT.add(fee.precise_amount_cents, fee.precise_taxes_amount_cents)
     sub_total_cents = CONTEXT.subtract(fee.precise_amount_cents, fee.precise_coupons_amount_cents)
     taxes_precise = CONTEXT.divide(fee.precise_taxes_amount_cents, minor)
-    return {
+    document: Members = {
         "lago_id": fee.id,
         "lago_charge_id": fee.charge_id,
         "lago_charge_filter_id": fee.charge_filter.id if fee.charge_filter else None,
         "lago_fixed_charge_id": None,
-        "lago_invoice_id": invoice.id,
+        "lago_invoice_id": holder.invoice_id,
         "lago_true_up_fee_id": fee.true_up_fee_id,
         "lago_true_up_parent_fee_id": fee.true_up_parent_fee_id,
         "lago_original_fee_id": None,
         "lago_subscription_id": fee.subscription_id,
         "external_subscription_id": fee.external_subscription_id,
-        "lago_customer_id": invoice.customer_id,
-        "external_customer_id": invoice.customer.external_id,
+        "lago_customer_id": holder.customer_id,
+        "external_customer_id": holder.external_customer_id,
         "item": _item(fee),
         "pay_in_advance": fee.pay_in_advance,
-        "invoiceable": True,
+        "invoiceable": not isinstance(fee.invoiceable, bool),
         "amount_cents": fee.amount_cents,
-        "amount_currency": invoice.currency,
+        "amount_currency": holder.currency,
         "precise_amount": to_wire(CONTEXT.divide(fee.precise_amount_cents, minor)),
         "precise_total_amount": to_wire(CONTEXT.divide(precise_total_cents, minor)),
         "taxes_amount_cents": fee.taxes_amount_cents,
@@ -47,7 +94,7 @@ def fee_object(fee: Fee, invoice: Invoice) -> Members:
         "taxes_rate": as_json_number(fee.taxes_rate),
         "total_aggregated_units": to_wire(_aggregated(fee)),
         "total_amount_cents": fee.amount_cents + fee.taxes_amount_cents,
-        "total_amount_currency": invoice.currency,
+        "total_amount_currency": holder.currency,
         "units": to_wire(fee.units),
         "description": fee.description or None,
         "precise_unit_amount": to_wire(fee.precise_unit_amount),
@@ -55,21 +102,24 @@ def fee_object(fee: Fee, invoice: Invoice) -> Members:
         "sub_total_excluding_taxes_amount_cents": _sub_total(fee),
         "sub_total_excluding_taxes_precise_amount_cents": to_wire(sub_total_cents),
         "events_count": fee.events_count,
-        "payment_status": invoice.payment_status,
-        "created_at": instant(invoice.created_at),
-        "succeeded_at": None,
+        "payment_status": holder.payment_status,
+        "created_at": instant(holder.created_at),
+        "succeeded_at": instant_or_none(holder.succeeded_at),
         "failed_at": None,
         "refunded_at": None,
         "amount_details": fee.amount_details,
-        "self_billed": invoice.self_billed,
+        "self_billed": holder.self_billed,
         "pricing_unit_details": None,
         "presentation_breakdowns": breakdown_objects(fee.presentation_breakdowns or ()),
         "from_date": instant_offset(fee.from_datetime),
         "to_date": instant_offset(fee.to_datetime),
     }
+    if not isinstance(fee.billed_event, UnsetType):
+        document["event_transaction_id"] = fee.billed_event.transaction_id
+    return document
 
 
-def fee_tax_object(tax: AppliedTax, fee: Fee, invoice: Invoice) -> Members:
+def fee_tax_object(tax: AppliedTax, fee: Fee, holder: Holder) -> Members:
     """A tax on a fee, as the fees endpoints show it."""
     return {
         "lago_id": tax.id,
@@ -80,8 +130,8 @@ def fee_tax_object(tax: AppliedTax, fee: Fee, invoice: Invoice) -> Members:
         "tax_rate": as_json_number(tax.tax_rate),
         "tax_description": tax.tax_description,
         "amount_cents": tax.amount_cents,
-        "amount_currency": invoice.currency,
-        "created_at": instant(invoice.created_at),
+        "amount_currency": holder.currency,
+        "created_at": instant(holder.created_at),
     }
 
 

@@ -13,6 +13,9 @@ from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.events import (
     CreditNoteCreated,
     DomainEvent,
+    FeeCreated,
+    FeeDeleted,
+    FeePaymentStatusChanged,
     InvoiceClosed,
     InvoiceDeleted,
     InvoiceDrafted,
@@ -48,7 +51,8 @@ from lago_engine.projecting.wire import (
 )
 from lago_projections.coupons import credit_object
 from lago_projections.customers import customer_object
-from lago_projections.fees import fee_object, fee_tax_object
+from lago_projections.fees import Holder, fee_object, fee_tax_object
+from lago_projections.standalone import apply_standalone, put_on_invoice
 
 _hidden_decoder = msgspec.json.Decoder(InvoiceHidden)
 
@@ -72,6 +76,9 @@ class InvoiceProjection(Projection):
         InvoicePaymentOverdue,
         PaymentRecorded,
         PaymentStatusChanged,
+        FeeCreated,
+        FeePaymentStatusChanged,
+        FeeDeleted,
         InvoicePaymentStatusUpdated,
         InvoiceMetadataSet,
         InvoicePaymentDisputeLost,
@@ -79,43 +86,50 @@ class InvoiceProjection(Projection):
     )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
-        match event:
-            case InvoiceDrafted() | InvoiceRefreshed() | InvoiceFinalized():
-                _replace(event.invoice, context)
-            case InvoiceClosed(invoice=invoice) | InvoiceDeleted(invoice=invoice):
-                _forget_fees(invoice.id, context)
-                context.delete("invoice", str(invoice.id))
-            case InvoiceVoided(invoice_id=invoice_id, voided_at=voided_at):
-                changes = {
-                    "status": "voided",
-                    "payment_overdue": False,
-                    "total_due_amount_cents": 0,
-                    "voided_at": instant(voided_at),
-                }
-                _change(invoice_id, changes, context)
-            case InvoicePaymentOverdue(invoice_id=invoice_id):
-                _change(invoice_id, {"payment_overdue": True}, context)
-            case PaymentRecorded() | PaymentStatusChanged():
-                _settle(
-                    event.payment.invoice_id,
-                    event.invoice_payment_status,
-                    context,
-                    paid=event.invoice_total_paid_amount_cents,
-                )
-            case InvoicePaymentStatusUpdated(invoice_id=invoice_id, payment_status=status):
-                _settle(invoice_id, status, context)
-            case CreditNoteCreated(credit_note=note):
-                _settle(
-                    note.invoice_id,
-                    event.invoice_payment_status,
-                    context,
-                    offset=event.invoice_total_offsetted_amount_cents,
-                )
-            case InvoiceMetadataSet(invoice_id=invoice_id, metadata=metadata):
-                _change(invoice_id, {"metadata": list(map(_metadata, metadata))}, context)
-            case InvoicePaymentDisputeLost(invoice_id=invoice_id, lost_at=lost_at):
-                lost = {"payment_dispute_lost_at": instant(lost_at), "payment_overdue": False}
-                _change(invoice_id, lost, context)
+        if isinstance(event, FeeCreated | FeePaymentStatusChanged | FeeDeleted):
+            apply_standalone(event, context)
+        else:
+            _apply(event, context)
+
+
+def _apply(event: DomainEvent, context: Context) -> None:
+    match event:
+        case InvoiceDrafted() | InvoiceRefreshed() | InvoiceFinalized():
+            _replace(event.invoice, context)
+        case InvoiceClosed(invoice=invoice) | InvoiceDeleted(invoice=invoice):
+            _forget_fees(invoice.id, context)
+            context.delete("invoice", str(invoice.id))
+        case InvoiceVoided(invoice_id=invoice_id, voided_at=voided_at):
+            changes = {
+                "status": "voided",
+                "payment_overdue": False,
+                "total_due_amount_cents": 0,
+                "voided_at": instant(voided_at),
+            }
+            _change(invoice_id, changes, context)
+        case InvoicePaymentOverdue(invoice_id=invoice_id):
+            _change(invoice_id, {"payment_overdue": True}, context)
+        case PaymentRecorded() | PaymentStatusChanged():
+            _settle(
+                event.payment.invoice_id,
+                event.invoice_payment_status,
+                context,
+                paid=event.invoice_total_paid_amount_cents,
+            )
+        case InvoicePaymentStatusUpdated(invoice_id=invoice_id, payment_status=status):
+            _settle(invoice_id, status, context)
+        case CreditNoteCreated(credit_note=note):
+            _settle(
+                note.invoice_id,
+                event.invoice_payment_status,
+                context,
+                offset=event.invoice_total_offsetted_amount_cents,
+            )
+        case InvoiceMetadataSet(invoice_id=invoice_id, metadata=metadata):
+            _change(invoice_id, {"metadata": list(map(_metadata, metadata))}, context)
+        case InvoicePaymentDisputeLost(invoice_id=invoice_id, lost_at=lost_at):
+            lost = {"payment_dispute_lost_at": instant(lost_at), "payment_overdue": False}
+            _change(invoice_id, lost, context)
 
 
 def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members:
@@ -179,15 +193,21 @@ def _replace(invoice: Invoice, context: Context) -> None:
     _forget_fees(invoice.id, context)
     document = invoice_object(invoice, context.organization)
     document["subscriptions"] = _subscriptions(invoice, context)
-    document["fees"] = fees = [fee_object(fee, invoice) for fee in invoice.fees]
+    if invoice.invoice_type == "advance_charges":
+        fees = [put_on_invoice(fee, invoice.id, context) for fee in invoice.fees]
+    else:
+        fees = [fee_object(fee, Holder.invoice(invoice)) for fee in invoice.fees]
+    document["fees"] = fees
     hidden = InvoiceHidden(
         expected_finalization_date=invoice.expected_finalization_date,
         created_at=invoice.created_at,
         external_customer_id=invoice.customer.external_id,
     )
     _put_invoice(str(invoice.id), document, hidden, context)
+    if invoice.invoice_type == "advance_charges":
+        return
     for fee, fee_document in zip(invoice.fees, fees, strict=True):
-        taxes = [fee_tax_object(tax, fee, invoice) for tax in fee.taxes]
+        taxes = [fee_tax_object(tax, fee, Holder.invoice(invoice)) for tax in fee.taxes]
         _put_fee(str(fee.id), {**fee_document, "applied_taxes": taxes}, hidden, context)
 
 

@@ -18,16 +18,24 @@ use crate::window::fold_hits;
 impl Core {
     /// Tells the subscription's pending events of a window what they changed in it.
     ///
-    /// segments: those that `segments_of` the subscription names, up to the newest pending event at least.
+    /// segments: those that hold usage of the subscription; pending events of newer ones stay unknown.
     pub fn trace_window(
         &self,
         subscription: Id,
         bounds: (i64, i64),
         segments: &[&[u8]],
     ) -> Result<()> {
+        let mut given = BTreeMap::new();
+        for bytes in segments {
+            let segment = Segment::open(bytes)?;
+            given.insert(segment.number, segment);
+        }
+        let newest = given.keys().next_back().copied().unwrap_or(0);
         let (tracing, needed, streams) = {
             let state = self.lock()?;
-            let tracing = state.registry.tracing(subscription, bounds)?;
+            let mut tracing = state.registry.tracing(subscription, bounds)?;
+            // What came since the segments were read is asked for again.
+            tracing.wanted.retain(|&(segment, _)| segment <= newest);
             let Some(&(last, _)) = tracing.wanted.last() else {
                 return Ok(());
             };
@@ -43,11 +51,6 @@ impl Core {
                 .collect();
             (tracing, needed, streams)
         };
-        let mut given = BTreeMap::new();
-        for bytes in segments {
-            let segment = Segment::open(bytes)?;
-            given.insert(segment.number, segment);
-        }
         let mut tracer = Tracer::new(&self.fingerprinter, &tracing, bounds, streams);
         for number in needed {
             match given.get(&number) {

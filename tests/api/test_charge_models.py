@@ -24,8 +24,8 @@ MODELS: dict[str, tuple[dict[str, Any], int]] = {
 def current_usage(api: Api, model: str) -> Any:
     asked = "/customers/{}/current_usage", "acme"
     query = {"external_subscription_id": "sub"}
-    if model == "graduated_percentage":
-        # The models that the public document lists for usage lack this one; charges.md §5.3 has it.
+    if model in ("graduated_percentage", "dynamic"):
+        # The models that the public document lists for usage lack these; charges.md §5 has them.
         return api.send("GET", *asked, query=query).json()
     return api("GET", *asked, query=query)
 
@@ -73,3 +73,76 @@ def test_a_refused_charge_names_its_codes(api: Api) -> None:
     assert refused["error_details"] == {
         "properties": ["invalid_amount", "invalid_graduated_ranges"]
     }
+
+
+def priced(api: Api, metric: dict[str, Any], **charge: Any) -> Any:
+    """A customer in the middle of March, on a plan with one charge; the charge as it is shown."""
+    metric_id = api.metric(**metric)["lago_id"]
+    [shown] = api.plan(charges=[{"billable_metric_id": metric_id, **charge}])["charges"]
+    api.set_clock("2024-03-15T12:00:00Z")
+    api.customer()
+    api.subscription(subscription_at="2024-03-01T00:00:00Z")
+    return shown
+
+
+def billed(api: Api) -> Any:
+    """The charge fee of March, which is the same wherever it is shown."""
+    api("POST", "/test_clock/advance", body={"test_clock": {"to": "2024-04-01T06:00:00Z"}})
+    (listed,) = api("GET", "/customers/{}/invoices", "acme")["invoices"]
+    invoice = api("GET", "/invoices/{}", listed["lago_id"])["invoice"]
+    [fee] = [fee for fee in invoice["fees"] if fee["item"]["type"] == "charge"]
+    assert api("GET", "/fees/{}", fee["lago_id"])["fee"]["amount_details"] == fee["amount_details"]
+    return fee
+
+
+def test_a_prorated_charge(api: Api) -> None:
+    properties = {"volume_ranges": TIERS_OF_VOLUME}
+    shown = priced(
+        api, {"recurring": True}, charge_model="volume", prorated=True, properties=properties
+    )
+    assert shown["prorated"] is True
+    api.event("t1", properties={"gb": 31}, timestamp="1710417600")  # 14 March: 18 days
+    usage = current_usage(api, "volume")["customer_usage"]["charges_usage"][0]
+    assert (usage["units"], usage["amount_cents"]) == ("31.0", 900)
+    fee = billed(api)
+    assert (fee["units"], fee["amount_cents"]) == ("31.0", 900)
+    assert fee["precise_unit_amount"] == "0.290322580645161"
+    assert fee["amount_details"]["per_unit_amount"] == "0.290322580645161"
+
+
+TIERS_OF_VOLUME = [
+    {"from_value": 0, "to_value": 20, "per_unit_amount": "1", "flat_amount": "0"},
+    {"from_value": 21, "to_value": None, "per_unit_amount": "0.5", "flat_amount": "0"},
+]
+
+
+def test_a_breakdown_for_presentation(api: Api) -> None:
+    keys = [{"value": "region", "options": {"display_in_invoice": True}}]
+    properties = {"amount": "1", "presentation_group_keys": keys}
+    shown = priced(api, {}, charge_model="standard", properties=properties)
+    assert shown["properties"] == properties
+    api.event("t1", properties={"gb": 3, "region": "eu"})
+    api.event("t2", properties={"gb": 2})
+    breakdowns = [
+        {"presentation_by": {"region": "eu"}, "units": "3.0"},
+        {"presentation_by": {"region": ""}, "units": "2.0"},
+    ]
+    usage = current_usage(api, "standard")["customer_usage"]["charges_usage"][0]
+    assert usage["presentation_breakdowns"] == breakdowns
+    assert billed(api)["presentation_breakdowns"] == breakdowns
+
+
+def test_a_dynamic_charge(api: Api) -> None:
+    shown = priced(api, {}, charge_model="dynamic", properties={})
+    assert shown["properties"] == {}
+    api.event("t1", properties={"gb": 3}, precise_total_amount_cents="1234.5")
+    api.event("t2", properties={"gb": 4}, precise_total_amount_cents="10.25")
+    usage = current_usage(api, "dynamic")["customer_usage"]["charges_usage"][0]
+    assert (usage["units"], usage["amount_cents"]) == ("7.0", 1245)
+    assert billed(api)["precise_amount"] == "12.4475"
+
+
+def test_a_custom_aggregation_is_not_available(api: Api) -> None:
+    body = {"billable_metric": {"name": "C", "code": "c", "aggregation_type": "custom_agg"}}
+    refused = api("POST", "/billable_metrics", body=body, status=403)
+    assert refused["code"] == "feature_unavailable"

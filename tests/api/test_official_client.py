@@ -174,6 +174,25 @@ def test_subscriptions(lago: Client) -> None:
     assert ended.status == "terminated"
 
 
+def test_a_change_of_plan_and_an_update(lago: Client) -> None:
+    catalog(lago)
+    subscribe(lago)
+    terms: dict[str, Any] = {"interval": "monthly", "amount_currency": "EUR"}
+    lago.plans.create(
+        Plan(name="More", code="more", amount_cents=2000, pay_in_advance=True, **terms)
+    )
+    wanted = Subscription(external_customer_id="acme", external_id="sub", plan_code="more")
+    upgraded = lago.subscriptions.create(wanted)
+    assert (upgraded.status, upgraded.previous_plan_code) == ("active", "basic")
+    back = lago.subscriptions.create(wanted.copy(update={"plan_code": "basic"}))
+    assert (back.plan_code, back.next_plan_code) == ("more", "basic")
+    assert back.downgrade_plan_date == "2024-04-01"
+    renamed = lago.subscriptions.update(Subscription(name="Main"), "sub")
+    assert (renamed.name, renamed.plan_code) == ("Main", "more")
+    waiting = lago.subscriptions.destroy("sub", {"status": "pending"})
+    assert waiting.status == "canceled"
+
+
 def test_a_wrong_key_is_an_error_of_the_client(api: Api) -> None:
     with pytest.raises(LagoApiError) as refused:
         Client(api_key="wrong", api_url=api.url).plans.find_all()

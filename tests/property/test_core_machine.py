@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from reference.aggregation_oracle import ChargeSpec, UsageRow
+from reference.keeping_oracle import Keep
 from reference.metering_oracle import Oracle, Subscription, parse_json
 
 from lago_engine._core import ChainVerifier, Core, EventScan, Sealed
@@ -56,6 +57,16 @@ PLANS: list[list[ChargeSpec]] = [
     ],
     [],
 ]
+# What some of the charges keep beside totals.
+KEEPING = {
+    b"b" * 16: Keep(values=True, amounts=True),
+    b"c" * 16: Keep(presentation_keys=["n", "region"]),
+    b"h" * 16: Keep(values=True, presentation_keys=["region"]),
+    b"i" * 16: Keep(presentation_keys=["region"]),
+    b"j" * 16: Keep(values=True, changes=True),
+    b"k" * 16: Keep(changes=True, amounts=True),
+    b"m" * 16: Keep(presentation_keys=["gb"]),
+}
 EXTRAS = [
     "",
     "",
@@ -96,9 +107,13 @@ class Span(NamedTuple):
     def period(self) -> tuple[int, int]:
         return self.to_us - 1, 30
 
+    def day_starts(self) -> list[int]:
+        """Days of half an hour, so that events share some."""
+        return list(range(self.from_us + HOUR // 2, self.to_us, HOUR // 2))
+
 
 def read(core: Core, span: Span) -> list[UsageRow] | None:
-    return core.read_window(*span.args(), span.period())
+    return core.read_window(*span.args(), span.period(), span.day_starts())
 
 
 class StoredFact(NamedTuple):
@@ -126,6 +141,7 @@ class Item(NamedTuple):
     gb: str
     extra: str
     at: int | None
+    amount: str | None
 
     def json(self, fresh: int) -> str:
         transaction = f"n{fresh}" if self.transaction is None else f"t{self.transaction}"
@@ -135,6 +151,8 @@ class Item(NamedTuple):
             "code": json.dumps(self.code),
             "properties": f'{{"gb":{self.gb},"n":1{self.extra}}}',
         }
+        if self.amount is not None:
+            members["precise_total_amount_cents"] = self.amount
         if self.at is not None:
             sign, magnitude = ("-" if self.at < 0 else ""), abs(self.at)
             members["timestamp"] = f'"{sign}{magnitude // 10**6}.{magnitude % 10**6:06d}"'
@@ -150,6 +168,7 @@ items = st.builds(
     gb=st.sampled_from(GB),
     extra=st.sampled_from(EXTRAS),
     at=st.one_of(near, near, near, near, st.sampled_from(FAR_INSTANTS), st.none()),
+    amount=st.sampled_from([None, None, "10.25", '"-3.5"']),
 )
 organizations = st.sampled_from([*ORGANIZATIONS[:1] * 4, *ORGANIZATIONS[1:]])
 
@@ -185,7 +204,8 @@ class CoreMachine(RuleBasedStateMachine):
     def new_core(self, index: Path | None = None) -> Core:
         core = Core(SECRET, 100, index)
         for index, charges in enumerate(PLANS):
-            core.put_plan(plan_key(index), charges)
+            kept = [(id_, *KEEPING[id_]) for id_, *_ in charges if id_ in KEEPING]
+            core.put_plan(plan_key(index), charges, [], kept)
         return core
 
     def segments(self, numbers: list[int]) -> list[bytes]:
@@ -341,7 +361,14 @@ class CoreMachine(RuleBasedStateMachine):
             totals = read(core, span)
             if totals is not None:
                 subscription = self.subscriptions[span.subscription][0]
-                expected = self.oracle.usage(subscription, span.from_us, span.to_us, span.period())
+                expected = self.oracle.usage(
+                    subscription,
+                    span.from_us,
+                    span.to_us,
+                    span.period(),
+                    KEEPING,
+                    span.day_starts(),
+                )
                 assert totals == expected, span
                 complete += 1
         return complete

@@ -182,7 +182,7 @@ async def test_units_are_broken_down_for_presentation(tmp_path: Path) -> None:
         aws_by_region = [
             ({"region": "eu"}, "10.0"),
             ({"region": "us"}, "5.0"),
-            ({"region": None}, "-1.0"),
+            ({"region": ""}, "-1.0"),
         ]
         assert shown_by(aws["presentation_breakdowns"]) == aws_by_region
         assert gold["presentation_breakdowns"] == []

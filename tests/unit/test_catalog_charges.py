@@ -136,7 +136,6 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
                 ([{"value": "a"}, {"value": "b"}, {"value": "c"}], ["too_many_keys"]),
             ]
         ),
-        ({"pay_in_advance": True}, {"pay_in_advance": ["not_supported_yet"]}),
         (
             {"pay_in_advance": True, "charge_model": "volume"},
             {"pay_in_advance": ["invalid_aggregation_type_or_charge_model"]},
@@ -150,17 +149,14 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
         ),
         ({"regroup_paid_fees": "day"}, {"regroup_paid_fees": ["value_is_invalid"]}),
         (
-            {"pay_in_advance": True, "invoiceable": False, "regroup_paid_fees": "invoice"},
-            {"pay_in_advance": ["not_supported_yet"]},
+            {"pay_in_advance": True, "regroup_paid_fees": "invoice"},
+            {"regroup_paid_fees": ["only_compatible_with_pay_in_advance_and_non_invoiceable"]},
         ),
         ({"min_amount_cents": -5}, {"min_amount_cents": ["value_is_out_of_range"]}),
         ({"min_amount_cents": "much"}, {"min_amount_cents": ["is not a number"]}),
         (
             {"min_amount_cents": 5, "pay_in_advance": True},
-            {
-                "pay_in_advance": ["not_supported_yet"],
-                "min_amount_cents": ["not_compatible_with_pay_in_advance"],
-            },
+            {"min_amount_cents": ["not_compatible_with_pay_in_advance"]},
         ),
         ({"filters": ["region"]}, {"filters": ["value_is_invalid"]}),
         ({"accepts_target_wallet": "maybe"}, {"accepts_target_wallet": ["value_is_invalid"]}),

@@ -17,6 +17,7 @@ from lago_engine.store.outbox import OutboxEntry
 from lago_engine.webhooks.notices import INVOICE_SECTIONS
 
 SCHEMAS = {
+    "fee": "FeeObject",
     "billable_metric": "BillableMetricObject",
     "plan": "PlanObject",
     "customer": "CustomerObject",
@@ -113,6 +114,9 @@ def test_the_whole_sequence_of_a_history() -> None:
         "subscription.terminated",
         "billable_metric.deleted",
         "plan.deleted",
+        "fee.created",
+        "fee.created",
+        "invoice.created",
     ]
 
 

@@ -84,20 +84,19 @@ def _check_metric(
 
 
 def check_payment_terms(
-    checker: Checker, model_name: str | None, metric: BillableMetric | None
+    checker: Checker, model_name: str | None, metric: BillableMetric | None, *, in_advance: bool
 ) -> None:
-    """`pay_in_advance` is not built, and with some metrics can never be; nor can `prorated` (charges §3.2, §3.3)."""
-    if checker.boolean("pay_in_advance"):
-        fits = metric is None or metric.aggregation_type in _IN_ADVANCE_AGGREGATIONS
-        code = NOT_SUPPORTED_YET if fits and model_name != "volume" else INCOMPATIBLE
-        checker.fail("pay_in_advance", code)
-    if checker.boolean("prorated"):
-        check_prorated(checker, model_name, metric)
+    """Which metrics and models can be paid in advance, and which prorated (charges §3.2, §3.3)."""
+    fits = metric is None or metric.aggregation_type in _IN_ADVANCE_AGGREGATIONS
+    if in_advance and (not fits or model_name == "volume"):
+        checker.fail("pay_in_advance", INCOMPATIBLE)
 
 
-def check_prorated(checker: Checker, model_name: str | None, metric: BillableMetric | None) -> None:
+def check_prorated(
+    checker: Checker, model_name: str | None, metric: BillableMetric | None, *, in_advance: bool
+) -> None:
     """A prorated charge has a metric whose units are carried over and not averaged, and a model that can."""
-    models = _PRORATED_IN_ADVANCE if checker.boolean("pay_in_advance") else _PRORATED
+    models = _PRORATED_IN_ADVANCE if in_advance else _PRORATED
     fits = metric is not None and metric.recurring and metric.aggregation_type != "weighted_sum_agg"
     if not fits or model_name not in models:
         checker.fail("prorated", "invalid_billable_metric_or_charge_model")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -103,8 +104,7 @@ def new_charge(
     model = read_charge_model(checker, metric)
     properties = read_properties(checker, model, metric)
     invoice_display_name = checker.text("invoice_display_name")
-    min_amount_cents = _check_terms(checker, model, metric)
-    prorated = bool(checker.boolean("prorated"))
+    terms = _terms(checker, model, metric)
     accepts_target_wallet = bool(checker.boolean("accepts_target_wallet"))
     _refuse_unbuilt_parts(checker)
     checker.raise_failures()
@@ -120,11 +120,10 @@ def new_charge(
         properties=properties,
         created_at=now,
         invoice_display_name=invoice_display_name,
-        min_amount_cents=min_amount_cents,
-        prorated=prorated,
         accepts_target_wallet=accepts_target_wallet,
         tax_ids=find_tax_ids(state, checker.array("tax_codes") or []),
         filters=replace_filters((), filters, model=model, metric=metric, new_ids=new_ids, now=now),
+        **terms,
     )
 
 
@@ -186,14 +185,7 @@ def _changed_terms(
     if "charge_model" in checker.values:
         changes["charge_model"] = read_charge_model(checker, metric)
     model = changes.get("charge_model", charge.charge_model)
-    min_amount_cents = _check_terms(checker, model, metric)
-    if "min_amount_cents" in checker.values:
-        changes["min_amount_cents"] = min_amount_cents
-    if "prorated" in checker.values:
-        changes["prorated"] = bool(checker.boolean("prorated"))
-    elif charge.prorated:
-        check_prorated(checker, model, metric)
-    return changes
+    return changes | _terms(checker, model, metric, charge)
 
 
 def _metric(checker: Checker, state: OrganizationState) -> BillableMetric | None:
@@ -217,20 +209,57 @@ def _unique(checker: Checker, code: str, codes: Collection[str]) -> str:
     return code
 
 
-def _check_terms(checker: Checker, model: str | None, metric: BillableMetric | None) -> int:
-    """The terms that are fixed once the plan is attached (charges §2); gives `min_amount_cents`."""
-    check_payment_terms(checker, model, metric)
-    in_advance = checker.boolean("pay_in_advance")
-    invoiceable = checker.boolean("invoiceable") is not False
+def _terms(
+    checker: Checker,
+    model: str | None,
+    metric: BillableMetric | None,
+    charge: Charge | None = None,
+) -> dict[str, Any]:
+    """The terms that are fixed once the plan is attached (charges §2); what is not given stays as it is."""
+    in_advance = _given(checker, "pay_in_advance", Checker.boolean, charge)
+    check_payment_terms(checker, model, metric, in_advance=in_advance)
+    prorated = _given(checker, "prorated", Checker.boolean, charge)
+    if prorated:
+        check_prorated(checker, model, metric, in_advance=in_advance)
+    invoiceable = _given(checker, "invoiceable", Checker.boolean, charge)
     if not invoiceable and not in_advance:
         checker.fail("invoiceable", "must_be_true_unless_pay_in_advance")
-    regroup = checker.choice("regroup_paid_fees", ("invoice",))
+    regroup = _given(
+        checker, "regroup_paid_fees", partial(Checker.choice, allowed=("invoice",)), charge
+    )
     if regroup and (invoiceable or not in_advance):
         checker.fail("regroup_paid_fees", "only_compatible_with_pay_in_advance_and_non_invoiceable")
-    min_amount_cents = checker.integer("min_amount_cents", at_least=0) or 0
-    if min_amount_cents and in_advance:
+    minimum = _given(checker, "min_amount_cents", partial(Checker.integer, at_least=0), charge)
+    if minimum and in_advance:
         checker.fail("min_amount_cents", "not_compatible_with_pay_in_advance")
-    return min_amount_cents
+    return {
+        "pay_in_advance": in_advance,
+        "prorated": prorated,
+        "invoiceable": invoiceable,
+        "regroup_paid_fees": regroup,
+        "min_amount_cents": minimum,
+    }
+
+
+class _Terms(NamedTuple):
+    pay_in_advance: bool = False
+    prorated: bool = False
+    invoiceable: bool = True
+    regroup_paid_fees: str | None = None
+    min_amount_cents: int = 0
+
+
+_DEFAULT_TERMS: Final = _Terms()
+
+
+def _given(
+    checker: Checker, field: str, read: Callable[[Checker, str], Any], charge: Charge | None
+) -> Any:
+    """A term as given, its default where it is null; of a charge that exists what is stored where it is not named."""
+    if charge is not None and field not in checker.values:
+        return getattr(charge, field)
+    value = read(checker, field)
+    return getattr(_DEFAULT_TERMS, field) if value is None else value
 
 
 def _refuse_unbuilt_parts(checker: Checker) -> None:

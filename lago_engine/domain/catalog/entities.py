@@ -196,6 +196,8 @@ class Charge(Entity, frozen=True):
 
     min_amount_cents: what all its fees of a whole period are raised to; 0 for no minimum. prorated: units of a
     recurring metric are paid by the day. parent_id: on a child plan, the charge of the parent that it is a copy of.
+    pay_in_advance: each event is billed when it arrives, on an invoice of its own if `invoiceable`, else as a fee that
+    stands alone. regroup_paid_fees: of the latter, those that were paid are put on one invoice at the end of a period.
     accepts_target_wallet: its usage may be paid from the wallet that an event names.
     """
 
@@ -211,6 +213,9 @@ class Charge(Entity, frozen=True):
     prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
     filters: tuple[ChargeFilter, ...] = ()
+    pay_in_advance: bool = False
+    invoiceable: bool = True
+    regroup_paid_fees: Literal["invoice"] | None = None
     parent_id: UUID | None = None
     accepts_target_wallet: bool = False
 

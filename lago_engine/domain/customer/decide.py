@@ -25,7 +25,9 @@ from lago_engine.domain.customer.credit_notes import (
     update_credit_note,
     void_credit_note,
 )
-from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
+from lago_engine.domain.customer.decision import Decision, InAdvanceReader, Recorded, UsageReader
+from lago_engine.domain.customer.fees import delete_fee, update_fee
+from lago_engine.domain.customer.in_advance import bill_in_advance
 from lago_engine.domain.customer.invoice_updates import (
     delete_draft,
     lose_dispute,
@@ -64,9 +66,10 @@ def decide_customer(
     organization: OrganizationState,
     now: datetime,
     usage: UsageReader,
+    in_advance: InAdvanceReader | None = None,
 ) -> Sequence[Recorded]:
     """The facts that `command` adds; raises DomainError and changes nothing when it is refused."""
-    decision = Decision(state, organization, now=now, usage=usage)
+    decision = Decision(state, organization, now=now, usage=usage, in_advance=in_advance)
     if state is None and not isinstance(command, c.UpsertCustomer | c.CreateSubscription):
         raise NotFound(_missing(command))
     _decide(command, decision)
@@ -262,6 +265,21 @@ def _(command: c.RecordPaymentOutcome, decision: Decision) -> None:
     outcome = command.outcome
     assert isinstance(outcome, PaymentOutcome)
     record_outcome(decision, command.payment_id, outcome)
+
+
+@_decide.register
+def _(command: c.BillUsageInAdvance, decision: Decision) -> None:
+    bill_in_advance(decision, command.subscription_ids)
+
+
+@_decide.register
+def _(command: c.UpdateFee, decision: Decision) -> None:
+    update_fee(decision, command.fee_id, command.input, regroup=command.regroup)
+
+
+@_decide.register
+def _(command: c.DeleteFee, decision: Decision) -> None:
+    delete_fee(decision, command.fee_id, regroup=command.regroup)
 
 
 @_decide.register

@@ -15,6 +15,7 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.invoicing.model import Place
 from lago_engine.domain.rating.charge_models.model import Changes, Group, Run
 
 
@@ -56,6 +57,55 @@ class UsageReader(Protocol):
     ) -> Mapping[UUID, Sequence[BucketUsage]]: ...
 
 
+class UsageChange(msgspec.Struct, frozen=True):
+    """What an event did to its bucket: the change of its units, its units and events right after it."""
+
+    delta: Decimal
+    units: Decimal
+    events_count: int
+
+
+class PendingUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on one charge that is paid in advance, until it is billed.
+
+    change: what it did in `window` (both ends inclusive), where that is known already.
+    """
+
+    place: Place
+    subscription_id: UUID
+    charge_id: UUID
+    filter_id: UUID | None
+    group: tuple[str | None, ...]
+    timestamp: datetime
+    transaction_id: str
+    precise_total_amount_cents: Decimal | None
+    window: tuple[datetime, datetime] | None = None
+    change: UsageChange | None = None
+
+
+class InAdvanceReader(Protocol):
+    """Reads the usage that waits to be billed, in log order."""
+
+    def pending(
+        self, subscription_id: UUID, *, after: Place | None, limit: int
+    ) -> Sequence[PendingUsage]: ...
+
+    def change(self, usage: PendingUsage, start: datetime, end: datetime) -> UsageChange:
+        """What an event did in the window [start, end], both inclusive."""
+
+
+class NothingPending:
+    """No usage waits to be billed."""
+
+    def pending(
+        self, subscription_id: UUID, *, after: Place | None, limit: int
+    ) -> Sequence[PendingUsage]:
+        return ()
+
+    def change(self, usage: PendingUsage, start: datetime, end: datetime) -> UsageChange:
+        raise AssertionError("nothing is pending")
+
+
 class Recorded(msgspec.Struct, frozen=True):
     """A fact and the instant it belongs to."""
 
@@ -73,11 +123,13 @@ class Decision:
         *,
         now: datetime,
         usage: UsageReader,
+        in_advance: InAdvanceReader | None = None,
     ) -> None:
         self._state = state
         self.organization = organization
         self.now = now
         self.usage = usage
+        self.in_advance = in_advance or NothingPending()
         self._recorded: list[Recorded] = []
 
     @property

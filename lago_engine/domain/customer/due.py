@@ -21,6 +21,8 @@ from lago_engine.domain.customer.activation import (
 from lago_engine.domain.customer.billing import bill, finalize_draft
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.plan_changes import execute_downgrade
+from lago_engine.domain.customer.regrouping import regroup_paid_fees
+from lago_engine.domain.customer.renewals import bill_renewals
 from lago_engine.domain.customer.settings import plan_of, subject_of, timezone_of
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.customer.termination import terminate
@@ -141,6 +143,9 @@ def _bill_periods(decision: Decision, subjects: list[UUID], *, at: datetime) -> 
     changing = [s for s in subscriptions if _changes_plan(decision, s, at)]
     staying = [s for s in subscriptions if s not in changing]
     bill(decision, [(s, "subscription_periodic") for s in staying], at=at)
+    for subscription in staying:
+        bill_renewals(decision, subscription, at=at)
+    regroup_paid_fees(decision, {each.external_id for each in staying}, at=at, renewal=True)
     for subscription in changing:
         subject = subject_of(subscription, decision.state.profile, decision.organization)
         midnight = start_of_day(subject.local_date(at), subject.tz)

@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from functools import singledispatch
 from typing import TypeVar
 
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
-from lago_engine.domain.customer.state import CustomerState, InvoiceRecord, Payment, Subscription
+from lago_engine.domain.customer.state import (
+    BilledUsage,
+    CustomerState,
+    InvoiceRecord,
+    Payment,
+    Subscription,
+)
 from lago_engine.domain.invoicing.ledger import packed
-from lago_engine.domain.invoicing.model import Invoice, InvoiceLink, PaymentStatus
+from lago_engine.domain.invoicing.model import Fee, Invoice, InvoiceLink, PaymentStatus
+from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -93,7 +101,9 @@ def _(event: e.InvoiceRefreshed, state: CustomerState) -> CustomerState:
 @_evolve.register(e.InvoiceClosed)
 def _(event: e.InvoiceFinalized | e.InvoiceClosed, state: CustomerState) -> CustomerState:
     invoice = event.invoice
-    if invoice.id in state.drafts:
+    if invoice.invoice_type == "advance_charges":
+        state = _regrouped(state, invoice)
+    elif invoice.id in state.drafts:
         state = replace(state, drafts=_without(state.drafts, invoice.id))
     else:
         state = _billed(state, invoice)
@@ -105,6 +115,57 @@ def _(event: e.InvoiceFinalized | e.InvoiceClosed, state: CustomerState) -> Cust
         invoices=_with(state.invoices, invoice.id, invoice_record(invoice)),
         last_sequential_id=invoice.sequential_id,
     )
+
+
+@_evolve.register
+def _(event: e.FeeCreated, state: CustomerState) -> CustomerState:
+    created = event.fee
+    state = _billed_in_advance(state, created.fee)
+    if created.regroup:
+        state = replace(state, regrouping=_with(state.regrouping, created.fee.id, created))
+    return replace(state, items_count=state.items_count + 1)
+
+
+@_evolve.register
+def _(event: e.FeePaymentStatusChanged, state: CustomerState) -> CustomerState:
+    known = state.regrouping.get(event.fee_id)
+    if known is None:
+        return state
+    succeeded = event.payment_status == "succeeded"
+    changed = replace(
+        known,
+        payment_status=event.payment_status,
+        succeeded_at=event.changed_at if succeeded else None,
+    )
+    return replace(state, regrouping=_with(state.regrouping, event.fee_id, changed))
+
+
+@_evolve.register
+def _(event: e.FeeDeleted, state: CustomerState) -> CustomerState:
+    return replace(state, regrouping=_without(state.regrouping, event.fee_id))
+
+
+@_evolve.register
+def _(event: e.UsagePassedOver, state: CustomerState) -> CustomerState:
+    known = state.billed_usage.get(event.subscription_id)
+    billed = BilledUsage(place=event.place, counters=known.counters if known else {})
+    return replace(state, billed_usage=_with(state.billed_usage, event.subscription_id, billed))
+
+
+def _billed_in_advance(state: CustomerState, fee: Fee) -> CustomerState:
+    """The usage event of a fee is billed; a counter that says nothing is not kept."""
+    billed = fee.billed_event
+    if isinstance(billed, UnsetType):
+        return state
+    assert fee.subscription_id is not None
+    known = state.billed_usage.get(fee.subscription_id)
+    counters = known.counters if known else {}
+    if billed.counter != NOTHING_BILLED:
+        counters = _with(counters, billed.bucket, billed.counter)
+    elif billed.bucket in counters:
+        counters = _without(counters, billed.bucket)
+    after = BilledUsage(place=billed.place, counters=counters)
+    return replace(state, billed_usage=_with(state.billed_usage, fee.subscription_id, after))
 
 
 def invoice_record(invoice: Invoice) -> InvoiceRecord:
@@ -125,12 +186,22 @@ def invoice_record(invoice: Invoice) -> InvoiceRecord:
     )
 
 
+def _regrouped(state: CustomerState, invoice: Invoice) -> CustomerState:
+    """Paid fees found their invoice; it bills no period."""
+    waiting = dict(state.regrouping)
+    for fee in invoice.fees:
+        waiting.pop(fee.id, None)
+    return replace(state, regrouping=waiting, items_count=state.items_count + 1)
+
+
 def _billed(state: CustomerState, invoice: Invoice) -> CustomerState:
     """An invoice came into being: its periods count as billed."""
+    for fee in invoice.fees:
+        state = _billed_in_advance(state, fee)
     subscriptions = dict(state.subscriptions)
     for link in invoice.links:
         subscription = subscriptions.get(link.subscription_id)
-        if subscription is not None:
+        if subscription is not None and link.invoicing_reason != "in_advance_charge":
             subscriptions[subscription.id] = _linked(subscription, link, invoice)
     return replace(state, subscriptions=subscriptions, items_count=state.items_count + 1)
 

@@ -8,11 +8,17 @@ from datetime import datetime
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.settings import period_subject
+from lago_engine.domain.customer.settings import period_subject, plan_of, subject_of
 from lago_engine.domain.customer.state import Subscription
-from lago_engine.domain.customer.windows import after_zone_change, windows_of_link
+from lago_engine.domain.customer.windows import after_zone_change, period_windows, windows_of_link
 from lago_engine.domain.invoicing.model import InvoiceLink, InvoicingReason
-from lago_engine.domain.periods import link_windows, next_billing_at, termination_windows
+from lago_engine.domain.periods import (
+    PeriodSubject,
+    Windows,
+    link_windows,
+    next_billing_at,
+    termination_windows,
+)
 
 
 def make_link(
@@ -35,6 +41,19 @@ def make_link(
         windows = link_windows(subject, at)
     windows = after_zone_change(windows, subscription, profile, owner)
     following = next_billing_at(subject, at) if reason == "subscription_periodic" else None
+    return _link(subscription, plan, subject, windows, at=at, reason=reason, following=following)
+
+
+def _link(
+    subscription: Subscription,
+    plan: Plan,
+    subject: PeriodSubject,
+    windows: Windows,
+    *,
+    at: datetime,
+    reason: InvoicingReason,
+    following: datetime | None = None,
+) -> InvoiceLink:
     return InvoiceLink(
         subscription_id=subscription.id,
         external_subscription_id=subscription.external_id,
@@ -54,6 +73,21 @@ def make_link(
         earlier_base_fee=subscription.base_fees > 0,
         next_billing_on=None if following is None else subject.local_date(following),
     )
+
+
+def link_of_period(
+    subscription: Subscription,
+    profile: CustomerProfile,
+    organization: OrganizationState,
+    *,
+    at: datetime,
+    reason: InvoicingReason,
+) -> InvoiceLink:
+    """The link of an invoice about the running period of `at`; it moves no cursor."""
+    plan = plan_of(subscription, organization)
+    subject = subject_of(subscription, profile, organization)
+    windows = period_windows(subject, subscription, profile, organization.organization, at)
+    return _link(subscription, plan, subject, windows, at=at, reason=reason)
 
 
 def in_line_order(

@@ -14,6 +14,7 @@ from lago_engine.domain.catalog.entities import Interval, Plan
 from lago_engine.domain.customer.activation import activated, billed_at_start
 from lago_engine.domain.customer.billing import Billed, bill_change
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.regrouping import regroup_paid_fees
 from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import PlanChange, Subscription
 from lago_engine.domain.customer.termination import cancel_scheduled_change, end
@@ -105,6 +106,7 @@ def _upgrade(decision: Decision, current: Subscription, heir: Subscription, plan
     new = activated(decision, heir, plan, started_at=now, now=now)
     decision.record(e.SubscriptionCreated(customer=decision.state.profile, subscription=new))
     bill_change(decision, [billed, *billed_at_start(new, plan)], at=now)
+    regroup_paid_fees(decision, {new.external_id}, at=now, renewal=False)
 
 
 def execute_downgrade(
@@ -122,6 +124,7 @@ def execute_downgrade(
     new = activated(decision, pending, plan, started_at=effective_at, now=at)
     decision.record(e.SubscriptionStarted(customer=decision.state.profile, subscription=new), at=at)
     bill_change(decision, [billed, *billed_at_start(new, plan)], at=at)
+    regroup_paid_fees(decision, {new.external_id}, at=at, renewal=False)
 
 
 def _ends_by(subject: PeriodSubject, subscription: Subscription, day: date) -> bool:

@@ -21,8 +21,11 @@ from lago_engine.domain.invoicing.model import (
     InvoiceLink,
     InvoiceStatus,
     PaymentStatus,
+    Place,
+    StandaloneFee,
 )
 from lago_engine.domain.periods import Succession
+from lago_engine.domain.rating.in_advance.counter import Counter
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
 OnTerminationCreditNote = Literal["credit", "skip", "refund", "offset"]
@@ -148,6 +151,16 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
 
 
+class BilledUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the usage of a subscription is billed in advance, and what that leaves to be known.
+
+    counters: by bucket and period, where they say something.
+    """
+
+    place: Place
+    counters: Mapping[UUID, Counter] = {}
+
+
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
     """Money of a credit note that a provider is to give back, out of one payment (payments.md §9)."""
 
@@ -167,8 +180,9 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
 
     invoices: every invoice that left draft, as a short record. drafts: drafts in full.
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
-    usage_windows in use follow from subscriptions and drafts. applied_coupons, credit_notes: all of them, oldest first. refunds: by credit
-    note, those without a final outcome.
+    usage_windows in use follow from subscriptions and drafts. billed_usage: by subscription, of charges paid in advance.
+    regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
+    applied_coupons, credit_notes: all of them, oldest first. refunds: by credit note, those without a final outcome.
     """
 
     profile: CustomerProfile
@@ -182,6 +196,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Mapping[UUID, Refund] = {}
     last_sequential_id: int = 0
     items_count: int = 0
+    billed_usage: Mapping[UUID, BilledUsage] = {}
+    regrouping: Mapping[UUID, StandaloneFee] = {}
 
     @property
     def id(self) -> UUID:

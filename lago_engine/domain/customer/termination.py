@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain.customer.billing import bill
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.regrouping import regroup_paid_fees
 from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.customer.unused_days import credit_unused_days
@@ -86,6 +87,7 @@ def terminate(decision: Decision, subscription: Subscription, *, at: datetime) -
     terminated = end(decision, subscription, at=at)
     if terminated.on_termination_invoice == "generate":
         bill(decision, [(terminated, "subscription_terminating")], at=at)
+    regroup_paid_fees(decision, {terminated.external_id}, at=at, renewal=False)
 
 
 def end(decision: Decision, subscription: Subscription, *, at: datetime) -> Subscription:

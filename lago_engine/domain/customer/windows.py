@@ -61,6 +61,23 @@ def running_windows(
     return after_zone_change(windows, subscription, profile, organization)
 
 
+def period_windows(
+    subject: PeriodSubject,
+    subscription: Subscription,
+    profile: CustomerProfile,
+    organization: Organization,
+    at: datetime,
+) -> Windows:
+    """The windows of the period that a usage event at `at` belongs to.
+
+    An event before the point where usage goes on after a change of zone lies in the period as it was before.
+    """
+    windows = running_windows(subject, subscription, profile, organization, at)
+    if windows.charges_from is not None and windows.charges_from <= at:
+        return windows
+    return link_windows(subject, at, mode="current_usage")
+
+
 def open_usage_windows(state: CustomerState, organization: OrganizationState) -> set[UsageWindow]:
     """What metering should keep folded: the unbilled period and the one after it, and every draft's."""
     return set(_running(state, organization)) | set(_drafted(state))

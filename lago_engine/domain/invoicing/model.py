@@ -17,13 +17,20 @@ from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.invoicing.kinds import InvoiceType
+from lago_engine.domain.rating.in_advance.counter import Counter
 from lago_engine.domain.rating.presentation import PresentedUnits
 
 InvoiceStatus = Literal["draft", "finalized", "voided", "closed"]
 PaymentStatus = Literal["pending", "succeeded", "failed"]
 InvoicingReason = Literal[
-    "subscription_starting", "subscription_periodic", "subscription_terminating"
+    "subscription_starting",
+    "subscription_periodic",
+    "subscription_terminating",
+    "in_advance_charge",
 ]
+FeePaymentStatus = Literal["pending", "succeeded", "failed", "refunded"]
+Place = tuple[int, int, int]
+"""Where usage lies in the log: segment, event, charge of the event; ascending in the order of billing."""
 
 
 class AppliedTax(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,15 +55,29 @@ class FeeFilter(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, tuple[str, ...]]
 
 
+class BilledEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The usage event that a fee in advance was made for.
+
+    place: how far the subscription's usage is billed with it. bucket: names charge, filter, group and period.
+    counter: what the next event of the bucket must know.
+    """
+
+    place: Place
+    transaction_id: str
+    timestamp: datetime
+    bucket: UUID
+    counter: Counter
+
+
 class Fee(msgspec.Struct, frozen=True, kw_only=True):
     """An amount with its reasons. `fee_type` decides what `item_*` names.
 
     true_up_parent_fee_id: set on the fee that raises a charge to its minimum, to the fee that it stands
     beside; true_up_fee_id is the way back (charges.md §12). charge_filter, grouped_by: the bucket of its charge,
     where there are several. total_aggregated_units: of a weighted sum where it is not the units.
-    presentation_breakdowns: its units by the charge's presentation keys. These four,
-    precise_credit_notes_amount_cents and description are only written when they are set. Fees of add-ons on one-off
-    invoices have no subscription.
+    presentation_breakdowns: its units by the charge's presentation keys. billed_event: of a fee in advance.
+    invoiceable: False for a fee that stands alone. These six, precise_credit_notes_amount_cents and description are
+    only written when they are set. Fees of add-ons on one-off invoices have no subscription.
     """
 
     id: UUID
@@ -93,6 +114,25 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     presentation_breakdowns: tuple[PresentedUnits, ...] | UnsetType = UNSET
     precise_credit_notes_amount_cents: Decimal | UnsetType = UNSET
     description: str | UnsetType = UNSET
+    billed_event: BilledEvent | UnsetType = UNSET
+    invoiceable: Literal[False] | UnsetType = UNSET
+
+
+class StandaloneFee(msgspec.Struct, frozen=True, kw_only=True):
+    """A fee on no invoice, with what an invoice would say about it (charges.md §9.1).
+
+    regroup: once it is paid, it goes on the `advance_charges` invoice of its period.
+    """
+
+    fee: Fee
+    customer_id: UUID
+    external_customer_id: str
+    currency: str
+    created_at: datetime
+    self_billed: bool
+    regroup: bool
+    payment_status: FeePaymentStatus = "pending"
+    succeeded_at: datetime | None = None
 
 
 class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):

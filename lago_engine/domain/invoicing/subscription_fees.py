@@ -16,6 +16,7 @@ from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.decimals import precise, quantize_to
 from lago_engine.domain.invoicing.commitment import belongs, commitment_fee, reconciled_by
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
+from lago_engine.domain.invoicing.renewal_fees import renewal_fees
 from lago_engine.domain.invoicing.usage_fees import billed_usage, usage_fees
 from lago_engine.domain.invoicing.work import InvoiceInput, Line
 from lago_engine.domain.money import to_major
@@ -58,6 +59,11 @@ def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterato
     metrics = given.organization.metrics_by_id
     for fee, charge in usage_fees(
         given.invoice_id, subscription, plan, subject, link, used, metrics
+    ):
+        taxes = fee_taxes(given.organization, given.profile, plan, charge)
+        yield Line(fee, taxes, _plan_ids(plan))
+    for fee, charge in renewal_fees(
+        given.invoice_id, subscription, plan, subject, link, used, metrics, invoiceable=True
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
         yield Line(fee, taxes, _plan_ids(plan))

@@ -44,15 +44,29 @@ def usage_fees(
     used: BilledUsage,
     metrics: Mapping[UUID, BillableMetric],
 ) -> Iterator[tuple[Fee, Charge]]:
-    """The fees kept for what a link bills, in plan order, with the true-up of each charge."""
+    """The fees kept for what a link bills, in plan order, with the true-up of each charge.
+
+    Charges that are paid in advance were billed when their events arrived.
+    """
     start, end = link.charges_from_datetime, link.charges_to_datetime
     assert start is not None
     assert end is not None
     days = days_of(replace(subject, timezone=link.timezone), (start, end), link.timestamp)
     for charge in plan.charges:
+        if charge.pay_in_advance:
+            continue
         metric = metrics[charge.billable_metric_id]
         fees = [
-            _fee(invoice_id, subscription, charge, metric, bucket, (start, end))
+            bucket_fee(
+                ids.derive(
+                    invoice_id, "fee", "charge", subscription.id, charge.id, *bucket_address(bucket)
+                ),
+                subscription,
+                charge,
+                metric,
+                bucket,
+                (start, end),
+            )
             for bucket in rate_buckets(charge, metric, used[charge.id], plan.amount_currency, days)
         ]
         floor = charge_floor(charge.min_amount_cents, subject, link, (start, end))
@@ -60,18 +74,19 @@ def usage_fees(
             yield kept, charge
 
 
-def _fee(
-    invoice_id: UUID,
+def bucket_fee(
+    fee_id: UUID,
     subscription: Subscription,
     charge: Charge,
     metric: BillableMetric,
     bucket: RatedBucket,
     window: tuple[datetime, datetime],
 ) -> Fee:
+    """The fee of one priced bucket, without taxes."""
     rated, filter_ = bucket.rated, bucket.filter
     aggregated = bucket.total_aggregated_units
     return Fee(
-        id=ids.derive(invoice_id, "fee", "charge", subscription.id, charge.id, *_address(bucket)),
+        id=fee_id,
         fee_type="charge",
         subscription_id=subscription.id,
         external_subscription_id=subscription.external_id,
@@ -87,7 +102,7 @@ def _fee(
         unit_amount_cents=rated.unit_amount_cents,
         precise_unit_amount=rated.precise_unit_amount,
         amount_details=rated.amount_details,
-        pay_in_advance=False,
+        pay_in_advance=charge.pay_in_advance,
         from_datetime=window[0],
         to_datetime=window[1],
         charge_id=charge.id,
@@ -103,7 +118,7 @@ def _fee(
     )
 
 
-def _address(bucket: RatedBucket) -> Iterator[str | UUID]:
+def bucket_address(bucket: RatedBucket) -> Iterator[str | UUID]:
     """What tells the fee of a bucket from the others of its charge; nothing for a charge that has only one."""
     if bucket.filter is not None:
         yield bucket.filter.id

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, ChargeFilter
 from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.rating.charge_fees import RatedCharge, rate_charge
@@ -45,7 +49,7 @@ def rate_buckets(
 
     for bucket in sorted(usage, key=place):
         filter_ = None if bucket.filter_id is None else charge.filters[place(bucket)]
-        properties = charge.properties if filter_ is None else filter_.properties
+        properties = properties_of(charge, filter_)
         rated = rate_charge(
             msgspec.structs.replace(charge, properties=properties),
             metric,
@@ -54,14 +58,33 @@ def rate_buckets(
             days,
         )
         weighted = metric.aggregation_type == "weighted_sum_agg"
-        keys = properties.get("pricing_group_keys", ())
         yield RatedBucket(
             filter=filter_,
-            grouped_by=dict(zip(keys, bucket.group, strict=True)),
+            grouped_by=grouped_by(properties, bucket.group),
             rated=rated,
             total_aggregated_units=_aggregated(bucket) if weighted else rated.units,
-            presented=present(shown, keys, bucket.breakdown),
+            presented=present(shown, properties.get("pricing_group_keys", ()), bucket.breakdown),
         )
+
+
+def properties_of(charge: Charge, filter_: ChargeFilter | None) -> Mapping[str, Any]:
+    """What prices a bucket: the properties of its filter, or of the charge for the default bucket."""
+    return charge.properties if filter_ is None else filter_.properties
+
+
+def grouped_by(
+    properties: Mapping[str, Any], group: tuple[str | None, ...]
+) -> dict[str, str | None]:
+    """A group by the names of the properties that make it."""
+    return dict(zip(properties.get("pricing_group_keys", ()), group, strict=True))
+
+
+def bucket_id(
+    charge_id: UUID, filter_id: UUID | None, group: tuple[str | None, ...], start: datetime
+) -> UUID:
+    """What names a bucket of a charge in the period that begins at `start`."""
+    values = (value or "" for value in group)
+    return ids.derive(charge_id, filter_id or "", start.isoformat(), *values)
 
 
 def _aggregated(bucket: BucketUsage) -> Decimal:

@@ -13,6 +13,7 @@ from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
 from lago_engine.domain.customer.settings import fee_taxes
 from lago_engine.domain.decimals import precise, round_half_up, to_wire
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+from lago_engine.domain.rating.in_advance.current import billed_buckets
 from lago_engine.domain.rating.presentation import breakdown_objects
 from lago_engine.domain.rating.usage_question import AskedUsage, Used
 from lago_engine.domain.rating.window_usage import days_of
@@ -48,7 +49,11 @@ def rated_usage(asked: AskedUsage, used: Used) -> Sequence[RatedUsage[RatedBucke
         RatedUsage(
             charge=charge,
             metric=metric,
-            buckets=tuple(rate_buckets(charge, metric, used[charge.id], currency, days)),
+            buckets=tuple(
+                billed_buckets(asked, charge, metric, used[charge.id], days)
+                if charge.pay_in_advance
+                else rate_buckets(charge, metric, used[charge.id], currency, days)
+            ),
         )
         for charge, metric in asked.charges
     ]

@@ -41,8 +41,11 @@ def present(
 
 
 def breakdown_objects(presented: Iterable[PresentedUnits]) -> list[dict[str, Any]]:
-    """As fees and usage show it."""
+    """As fees and usage show it: an event without a value has an empty one, since the clients take texts only."""
     return [
-        {"presentation_by": each.presentation_by, "units": to_wire(each.units)}
+        {
+            "presentation_by": {key: value or "" for key, value in each.presentation_by.items()},
+            "units": to_wire(each.units),
+        }
         for each in presented
     ]

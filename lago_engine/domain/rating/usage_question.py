@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -195,7 +194,7 @@ def _narrowed(
     if before == after and not question.only:
         return used
     parts = [
-        _of_bucket(old, new, [b for b in used if b.filter_id == filter_id], filter_id, question)
+        _of_bucket(old, new, [b for b in used if b.filter_id == filter_id], question)
         for old, new, filter_id in _bucket_properties(before, after)
     ]
     if any(part is None for part in parts):
@@ -215,7 +214,6 @@ def _of_bucket(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     used: Sequence[BucketUsage],
-    filter_id: UUID | None,
     question: UsageQuestion,
 ) -> Sequence[BucketUsage] | None:
     keys = before.get("pricing_group_keys") or ()
@@ -235,5 +233,4 @@ def _of_bucket(
             for key, text in zip(keys, bucket.group, strict=True)
         )
     ]
-    nothing = BucketUsage(Decimal(0), 0, filter_id, (None,) * len(kept))
-    return found or [nothing]
+    return found or None  # What nothing looks like depends on the charge.

@@ -560,6 +560,11 @@ impl PyCore {
     }
 
     #[getter]
+    fn pending_in_advance(&self) -> PyResult<usize> {
+        Ok(self.0.lock()?.registry.pending_count)
+    }
+
+    #[getter]
     fn open_batch(&self) -> PyResult<u64> {
         Ok(self.0.lock()?.open.number)
     }
