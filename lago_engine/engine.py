@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -18,6 +18,7 @@ from lago_engine.actors.committing import Committed
 from lago_engine.actors.mailbox import Command
 from lago_engine.actors.partition import IngestAnswer, Partition
 from lago_engine.actors.usage import WindowNotReady
+from lago_engine.audit.explain import InvoiceExplained, explain_stored
 from lago_engine.documents import render_invoice
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import PaymentConnection
@@ -386,6 +387,16 @@ class Engine:
             return render_invoice(document, msgspec.json.decode(organization))
 
         return await self.partition.read(render)
+
+    async def explain_invoice(self, organization_id: UUID, invoice_id: UUID) -> InvoiceExplained:
+        """Where every amount of an invoice comes from; reads only the segments of its subscriptions. Raises NotFound."""
+
+        def segments_of(organization_id: UUID, external_subscription_id: str) -> Iterator[bytes]:
+            numbers = self.partition.meter.segments_of(organization_id, external_subscription_id)
+            return stored_segments(self.store, numbers)
+
+        wanted = self.store, organization_id, invoice_id, segments_of
+        return await self.partition.read(explain_stored, *wanted)
 
     # --- providers -----------------------------------------------------------------------------
 

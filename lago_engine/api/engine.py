@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
+
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
 from lago_engine.domain.customer.payments import PaymentOutcome
@@ -103,6 +105,9 @@ class Engine(Protocol):
 
     async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
         """The document of a finalized or voided invoice. Raises NotFound."""
+
+    async def explain_invoice(self, organization_id: UUID, invoice_id: UUID) -> msgspec.Struct:
+        """Where every amount of an invoice comes from, with the wire's names. Raises NotFound."""
 
     async def provider_webhook(
         self,

@@ -270,10 +270,17 @@ async def download(call: Call) -> web.Response:
     return object_answer(KIND, with_file(call, invoice))
 
 
+async def explain(call: Call) -> web.Response:
+    """Where every amount comes from, down to usage events; of our own (docs/differences-from-lago.md)."""
+    explained = await call.engine.explain_invoice(call.organization_id, call.uuid("lago_id", KIND))
+    return object_answer("invoice_explanation", explained)
+
+
 ROUTES = (
     get("/invoices", index),
     post("/invoices", create),
     get("/invoices/{lago_id}", show),
+    get("/invoices/{lago_id}/explain", explain),
     put("/invoices/{lago_id}/refresh", refresh),
     put("/invoices/{lago_id}/finalize", finalize),
     *update("/invoices/{lago_id}", change),
