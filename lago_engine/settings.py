@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     customers_resident_max: int = 100_000
     fingerprints_in_memory_max: int = 3_200_000
     snapshot_every_s: int = 300
-    snapshot_every_events: int = 4_000_000
+    snapshot_every_events: int = 2_000_000
     webhook_timeout_s: int = 30
     webhook_attempts_max: int = 3
     provider_timeout_s: int = 20
