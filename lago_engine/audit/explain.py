@@ -140,7 +140,9 @@ def _fee(
     window = fee["from_date"], fee["to_date"]
     events: list[UsageLine] = []
     prorated = False
-    if fee["item"]["type"] == "charge" and fee["lago_true_up_parent_fee_id"] is None:
+    if "event_transaction_id" in fee:
+        events = _billed_event(store, organization_id, fee)
+    elif fee["item"]["type"] == "charge" and fee["lago_true_up_parent_fee_id"] is None:
         charge = charges[UUID(fee["lago_charge_id"])]
         prorated = charge.keeps_changes
         events = _events(store, organization_id, fee, charge, window)
@@ -206,6 +208,25 @@ class _PlainNumbers:
 
     def rate(self, percent: Decimal) -> str:
         return f"{percent} %"
+
+
+def _billed_event(store: Store, organization_id: UUID, fee: Mapping[str, Any]) -> list[UsageLine]:
+    """The one event of a fee in advance."""
+    body = scan_events(
+        organization_id,
+        iter_segments(store),
+        external_subscription_id=fee["external_subscription_id"],
+        transaction_id=fee["event_transaction_id"],
+        limit=1,
+    )[1]
+    return [
+        UsageLine(
+            transaction_id=event["transaction_id"],
+            timestamp=event["timestamp"],
+            properties=event["properties"],
+        )
+        for event in msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal).decode(body)
+    ]
 
 
 def _events(
