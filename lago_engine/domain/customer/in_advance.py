@@ -28,7 +28,7 @@ from lago_engine.domain.invoicing.dates import immediate_dates
 from lago_engine.domain.invoicing.model import BilledEvent, Fee, InvoiceLink, StandaloneFee
 from lago_engine.domain.invoicing.taxes import tax_fee
 from lago_engine.domain.invoicing.usage_fees import bucket_fee
-from lago_engine.domain.invoicing.work import InvoiceInput, Line
+from lago_engine.domain.invoicing.work import InvoiceInput, Line, plan_ids
 from lago_engine.domain.periods import charges_days
 from lago_engine.domain.proration import days_between
 from lago_engine.domain.rating.buckets import RatedBucket, bucket_id, grouped_by, properties_of
@@ -220,7 +220,7 @@ def _invoice(decision: Decision, priced: Priced, *, at: datetime) -> None:
         ),
     )
     taxes = fee_taxes(organization, profile, priced.plan, priced.charge)
-    line = Line(event_fee(decision, priced), taxes, (priced.plan.id,))
+    line = Line(event_fee(decision, priced), taxes, plan_ids(priced.plan))
     invoice = assemble(given, [line], now=at)
     event = msgspec.structs.replace(priced.usage, window=None, change=priced.change)
     inputs = [profile, given.items, given.dates, event]
