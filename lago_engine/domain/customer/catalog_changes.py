@@ -36,14 +36,16 @@ def follow_plan(
     decision: Decision, plan_id: UUID, version: int, *, cascade: bool, at_once: frozenset[UUID]
 ) -> None:
     """After the plan came to `version`: units and, if asked, child plans follow, and scheduled downgrades are looked at again."""
-    versions = decision.organization.plan_versions
+    versions, metrics = decision.organization.plan_versions, decision.organization.metrics_by_id
     before, after = versions[plan_id, version - 1], versions[plan_id, version]
     units = {
         each.id: units_of(each, each.plan_override or before)
         for each in _on_plan(decision, plan_id)
     }
     if cascade:
-        _reprice(decision, plan_id, lambda own: cascaded(own, before, after, now=decision.now))
+        _reprice(
+            decision, plan_id, lambda own: cascaded(own, before, after, metrics, now=decision.now)
+        )
     for subscription_id, had in units.items():
         now = decision.state.subscriptions[subscription_id]
         follow_units(

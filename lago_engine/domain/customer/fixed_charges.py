@@ -21,8 +21,7 @@ from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.invoicing.builder import assemble
 from lago_engine.domain.invoicing.dates import immediate_dates
 from lago_engine.domain.invoicing.fixed_charge_fees import in_advance_window, increase_fee
-from lago_engine.domain.invoicing.subscription_fees import plan_ids
-from lago_engine.domain.invoicing.work import InvoiceInput, Line
+from lago_engine.domain.invoicing.work import InvoiceInput, Line, plan_ids
 from lago_engine.domain.rating.unit_steps import UnitStep
 
 

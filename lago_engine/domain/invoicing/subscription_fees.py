@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -19,7 +18,7 @@ from lago_engine.domain.invoicing.fixed_charge_fees import fixed_charge_fees
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.invoicing.renewal_fees import renewal_fees
 from lago_engine.domain.invoicing.usage_fees import billed_usage, usage_fees
-from lago_engine.domain.invoicing.work import InvoiceInput, Line
+from lago_engine.domain.invoicing.work import InvoiceInput, Line, plan_ids
 from lago_engine.domain.money import to_major
 from lago_engine.domain.proration import (
     BaseFeeDueInput,
@@ -56,14 +55,14 @@ def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterato
     used = billed_usage(plan, subject, link, usage)
     if used is None:
         return
-    metrics = given.organization.metrics_by_id
+    organization = given.organization
     for fee, charge in usage_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics
+        given.invoice_id, subscription, plan, subject, link, used, organization
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
         yield Line(fee, taxes, plan_ids(plan))
     for fee, charge in renewal_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics, invoiceable=True
+        given.invoice_id, subscription, plan, subject, link, used, organization, invoiceable=True
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
         yield Line(fee, taxes, plan_ids(plan))
@@ -87,11 +86,6 @@ def _fixed_charge_lines(given: InvoiceInput, item: Item) -> Iterator[Line]:
     ):
         taxes = fee_taxes(organization, given.profile, plan, fixed_charge)
         yield Line(fee, taxes, plan_ids(plan))
-
-
-def plan_ids(plan: Plan) -> tuple[UUID, ...]:
-    """The plan, and the one that a child plan is a copy of."""
-    return (plan.id,) if plan.parent_id is None else (plan.id, plan.parent_id)
 
 
 def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> Iterator[Line]:
