@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from lago_engine.documents.formats import Formats
 from lago_engine.documents.labels import Labels
 from lago_engine.documents.model import Group, Line
-from lago_engine.domain.rating.derivation import formulas
+from lago_engine.domain.rating.derivation import InUnit, conversion, formulas
 from lago_engine.domain.timezones import local_date
 
 Wire = Mapping[str, Any]
@@ -110,9 +110,13 @@ def _notes(fee: Wire, period: Days | None, formats: Formats, tz: ZoneInfo) -> It
     yield from _bucket(fee)
     if fee.get("description"):
         yield fee["description"]
+    unit = fee.get("pricing_unit_details")
+    prices = formats if unit is None else InUnit(formats, unit["short_name"])
     # A true-up repeats the details of the fee it stands beside.
     if fee.get("lago_true_up_parent_fee_id") is None:
-        yield from formulas(fee.get("amount_details") or {}, fee["units"], formats)
+        yield from formulas(fee.get("amount_details") or {}, fee["units"], prices)
+    if unit is not None:
+        yield conversion(unit, formats)
     # The header names the whole period, so a line repeats it only when its own one differs.
     days = fee_days(fee, tz)
     if days is not None and days != period:
