@@ -69,4 +69,5 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
+    e.DocumentGenerated,
 )
