@@ -16,7 +16,7 @@ from lago_engine.domain.customer.decision import BucketUsage, UsageReader
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.invoicing.model import Fee, FeeFilter, FeePricingUnit, InvoiceLink
 from lago_engine.domain.invoicing.true_up import charge_floor, with_true_up
-from lago_engine.domain.periods import PeriodSubject
+from lago_engine.domain.periods import PeriodSubject, ended
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
 from lago_engine.domain.rating.charge_fees import RatedCharge
 from lago_engine.domain.rating.window_usage import days_of, usage_in
@@ -48,16 +48,18 @@ def usage_fees(
 ) -> Iterator[tuple[Fee, Charge]]:
     """The fees kept for what a link bills, in plan order, with the true-up of each charge.
 
-    Charges that are paid in advance were billed when their events arrived.
+    Charges that are paid in advance were billed when their events arrived, and what an upgrade takes along is billed
+    by the next plan.
     """
     start, end = link.charges_from_datetime, link.charges_to_datetime
     assert start is not None
     assert end is not None
     days = days_of(replace(subject, timezone=link.timezone), (start, end), link.timestamp)
+    taken_along = _metrics_taken_along(subscription, subject, link, organization)
     for charge in plan.charges:
-        if charge.pay_in_advance:
-            continue
         metric = organization.metrics_by_id[charge.billable_metric_id]
+        if charge.pay_in_advance or (metric.id in taken_along and not charge.prorated):
+            continue
         fees = [
             bucket_fee(
                 ids.derive(
@@ -74,6 +76,26 @@ def usage_fees(
         floor = charge_floor(charge.min_amount_cents, subject, link, (start, end))
         for kept in with_true_up(fees, floor, plan.amount_currency):
             yield kept, charge
+
+
+def _metrics_taken_along(
+    subscription: Subscription,
+    subject: PeriodSubject,
+    link: InvoiceLink,
+    organization: OrganizationState,
+) -> set[UUID]:
+    """Recurring metrics whose units an upgrade hands to the next plan, which bills all of them (billing_periods.md §9).
+
+    A weighted sum is not among them: its units are those of the time until the change.
+    """
+    change = subscription.replaced_by
+    upgraded = ended(subject, link.timestamp) and subject.successor == "upgrade"
+    if not change or not upgraded:
+        return set()
+    metrics = organization.metrics_by_id
+    next_plan = organization.plans_by_id[change.plan_id]
+    billed = (metrics[charge.billable_metric_id] for charge in next_plan.charges)
+    return {m.id for m in billed if m.recurring and m.aggregation_type != "weighted_sum_agg"}
 
 
 def bucket_fee(
