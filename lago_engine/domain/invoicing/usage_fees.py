@@ -16,7 +16,7 @@ from lago_engine.domain.customer.decision import BucketUsage, UsageReader
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.invoicing.model import Fee, FeeFilter, FeePricingUnit, InvoiceLink
 from lago_engine.domain.invoicing.true_up import charge_floor, with_true_up
-from lago_engine.domain.periods import PeriodSubject, ended
+from lago_engine.domain.periods import PeriodSubject
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
 from lago_engine.domain.rating.charge_fees import RatedCharge
 from lago_engine.domain.rating.window_usage import days_of, usage_in
@@ -48,18 +48,17 @@ def usage_fees(
 ) -> Iterator[tuple[Fee, Charge]]:
     """The fees kept for what a link bills, in plan order, with the true-up of each charge.
 
-    Charges that are paid in advance were billed when their events arrived, and what an upgrade takes along is billed
-    by the next plan.
+    Charges that are paid in advance were billed when their events arrived. What an upgrade carries on, the next
+    plan bills for the whole period.
     """
     start, end = link.charges_from_datetime, link.charges_to_datetime
     assert start is not None
     assert end is not None
     days = days_of(replace(subject, timezone=link.timezone), (start, end), link.timestamp)
-    taken_along = _metrics_taken_along(subscription, subject, link, organization)
     for charge in plan.charges:
-        metric = organization.metrics_by_id[charge.billable_metric_id]
-        if charge.pay_in_advance or (metric.id in taken_along and not charge.prorated):
+        if charge.pay_in_advance or _carried_on(charge, link):
             continue
+        metric = organization.metrics_by_id[charge.billable_metric_id]
         fees = [
             bucket_fee(
                 ids.derive(
@@ -78,24 +77,9 @@ def usage_fees(
             yield kept, charge
 
 
-def _metrics_taken_along(
-    subscription: Subscription,
-    subject: PeriodSubject,
-    link: InvoiceLink,
-    organization: OrganizationState,
-) -> set[UUID]:
-    """Recurring metrics whose units an upgrade hands to the next plan, which bills all of them (billing_periods.md §9).
-
-    A weighted sum is not among them: its units are those of the time until the change.
-    """
-    change = subscription.replaced_by
-    upgraded = ended(subject, link.timestamp) and subject.successor == "upgrade"
-    if not change or not upgraded:
-        return set()
-    metrics = organization.metrics_by_id
-    next_plan = organization.plans_by_id[change.plan_id]
-    billed = (metrics[charge.billable_metric_id] for charge in next_plan.charges)
-    return {m.id for m in billed if m.recurring and m.aggregation_type != "weighted_sum_agg"}
+def _carried_on(charge: Charge, link: InvoiceLink) -> bool:
+    """Whether the units go on with the next plan; prorated ones are paid by the day on each."""
+    return not charge.prorated and charge.billable_metric_id in (link.carried_on or ())
 
 
 def bucket_fee(
