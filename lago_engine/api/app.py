@@ -17,6 +17,7 @@ from lago_engine.api import (
     credit_notes,
     customers,
     events,
+    fee_estimates,
     fees,
     files,
     health,
@@ -58,6 +59,7 @@ RESOURCES = (
     billable_metrics,
     customers,
     events,
+    fee_estimates,
     fees,
     instant_estimates,
     invoices,
@@ -79,7 +81,6 @@ SANDBOX = (test_clock, test_organizations, test_parties)
 
 NOT_BUILT = (
     ("DELETE", "/customers/{external_id}"),
-    ("POST", "/events/estimate_fees"),
     ("POST", "/invoices/preview"),
 )
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
