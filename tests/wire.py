@@ -174,6 +174,7 @@ OWN_ACTIONS = ("/explain",)
 OPERATIONS = {
     ("get", "/organizations"): "Organization",
     ("post", "/invoices/{}/download_pdf"): "Invoice",
+    ("post", "/credit_notes/{}/download_pdf"): "CreditNote",
     ("get", "/payments/{}"): "Payment",
     ("put", "/plans/{}/metadata"): "PlanMetadataResponse",
 }

@@ -13,7 +13,7 @@ import msgspec
 from lago_engine.audit.priced import bucket_of, priced_charges
 from lago_engine.audit.segments import iter_segments
 from lago_engine.domain.instants import parse_instant
-from lago_engine.domain.rating.derivation import formulas
+from lago_engine.domain.rating.derivation import conversion, formulas
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import NotFound
 from lago_engine.metering import MeteredCharge, scan_events
@@ -219,7 +219,10 @@ def _derivation(fee: Mapping[str, Any], currency: str, *, prorated: bool) -> Ite
 
 def _pricing(fee: Mapping[str, Any], exact: str) -> Iterator[str]:
     """The formulas of the charge model; without any, units times their price."""
+    unit = fee["pricing_unit_details"]
     lines = list(formulas(fee["amount_details"], fee["units"], _PlainNumbers()))
+    if unit is not None:
+        lines.append(f"{conversion(unit, _PlainNumbers())} (of {unit['pricing_unit_code']})")
     yield from lines
     product = "exact amount" if lines else f"{fee['units']} × {fee['precise_unit_amount']} ="
     yield f"{product} {exact} (half away from zero)"

@@ -53,14 +53,14 @@ def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterato
     used = billed_usage(plan, subject, link, usage)
     if used is None:
         return
-    metrics = given.organization.metrics_by_id
+    organization = given.organization
     for fee, charge in usage_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics
+        given.invoice_id, subscription, plan, subject, link, used, organization
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
         yield Line(fee, taxes, plan_ids(plan))
     for fee, charge in renewal_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics, invoiceable=True
+        given.invoice_id, subscription, plan, subject, link, used, organization, invoiceable=True
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
         yield Line(fee, taxes, plan_ids(plan))
