@@ -22,6 +22,7 @@ from lago_engine.api import (
     files,
     health,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -62,6 +63,7 @@ RESOURCES = (
     fee_estimates,
     fees,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -79,10 +81,7 @@ RESOURCES = (
 )
 SANDBOX = (test_clock, test_organizations, test_parties)
 
-NOT_BUILT = (
-    ("DELETE", "/customers/{external_id}"),
-    ("POST", "/invoices/preview"),
-)
+NOT_BUILT = (("DELETE", "/customers/{external_id}"),)
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 
 
