@@ -20,6 +20,7 @@ from lago_engine.actors.partition import IngestAnswer, Partition
 from lago_engine.actors.previewing import preview
 from lago_engine.actors.usage import WindowNotReady
 from lago_engine.audit.explain import InvoiceExplained, explain_stored
+from lago_engine.documents.issuing import DocumentIssuer
 from lago_engine.documents.stored import Kind, stored_pdf
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import PaymentConnection
@@ -39,6 +40,7 @@ from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.preview_input import customer_key
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, FeeCreated, WebhookEndpointDeleted
+from lago_engine.domain.invoicing.issued import issuer_of
 from lago_engine.domain.rating.current_usage import current_usage
 from lago_engine.domain.rating.projected_usage import projected_usage
 from lago_engine.domain.rating.usage_question import (
@@ -73,6 +75,7 @@ AFTER_WHAT_IS_DUE: Final = (
 """Commands that decide from now on what is billed, so that earlier periods must have been billed."""
 PAYMENTS_CURSOR: Final = "reactor:payments"
 CATALOG_CURSOR: Final = "reactor:catalog"
+DOCUMENTS_CURSOR: Final = "reactor:documents"
 CURSOR_EVERY_S: Final = 1.0
 
 
@@ -89,11 +92,19 @@ class Reactor(Protocol):
 class Engine:
     """Everything a request can ask for. Made by `lago_engine.bootstrap.open_engine`."""
 
-    def __init__(self, partition: Partition, reactor: PaymentReactor, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        reactor: PaymentReactor,
+        scheduler: Scheduler,
+        *,
+        document_workers: int,
+    ) -> None:
         self.partition = partition
         self.reactor = reactor
         self.scheduler = scheduler
         self.follower = PlanFollower(self)
+        self.documents = DocumentIssuer(self, workers=document_workers)
         self._asked_folds = AskedFolds(partition.meter, partition.store)
         self._keys: dict[str, tuple[UUID, datetime | None]] = {}
         self._position = 0
@@ -130,6 +141,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*self._forgetting)
         cursors = self._cursors()
+        await self.documents.stop()
         await self.follower.stop()
         await self.reactor.stop()
         await self.partition.stop()
@@ -137,7 +149,11 @@ class Engine:
 
     def _reactors(self) -> tuple[tuple[str, Reactor], ...]:
         """What turns committed events into further commands or effects, by where its cursor is kept."""
-        return (PAYMENTS_CURSOR, self.reactor), (CATALOG_CURSOR, self.follower)
+        return (
+            (PAYMENTS_CURSOR, self.reactor),
+            (CATALOG_CURSOR, self.follower),
+            (DOCUMENTS_CURSOR, self.documents),
+        )
 
     async def _resume_reactions(self, position: int) -> None:
         for name, reactor in self._reactors():
@@ -417,7 +433,8 @@ class Engine:
 
     async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
         """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""
-        wanted = self.store, organization_id, kind, document_id
+        issuer = issuer_of(self.organization(organization_id).organization)
+        wanted = self.store, organization_id, kind, document_id, issuer
         return await self.partition.read(stored_pdf, *wanted)
 
     async def preview_invoice(

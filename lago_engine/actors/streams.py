@@ -68,4 +68,5 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
+    e.DocumentGenerated,
 )

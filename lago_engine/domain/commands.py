@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from lago_engine.domain.invoicing.issued import GeneratedDocument
+
 Input = Mapping[str, Any]
 
 
@@ -444,6 +446,12 @@ class RecordRefundOutcome(CustomerCommand, frozen=True, kw_only=True):
 
     credit_note_id: UUID
     outcome: Any
+
+
+class RecordDocument(CustomerCommand, frozen=True, kw_only=True):
+    """The PDF of an invoice or a credit note was made."""
+
+    document: GeneratedDocument
 
 
 class LinkProviderCustomer(CustomerCommand, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
+from lago_engine.domain.invoicing.issued import GeneratedDocument
 from lago_engine.domain.invoicing.model import (
     Credit,
     FeePaymentStatus,
@@ -436,6 +437,12 @@ class PaymentStatusChanged(DomainEvent, frozen=True, tag="payment_status_changed
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+
+
+class DocumentGenerated(DomainEvent, frozen=True, tag="document_generated.v1"):
+    """The PDF of something that was issued exists; with its hash, and all that it was made with."""
+
+    document: GeneratedDocument
 
 
 EVENT_TYPES: tuple[type[DomainEvent], ...] = tuple(DomainEvent.__subclasses__())

@@ -19,6 +19,7 @@ ENTRY_POINT_GROUP: Final = "lago_engine.projections"
 
 API_KINDS: Final = (
     "organization",
+    "generated_document",
     "billable_metric",
     "tax",
     "add_on",

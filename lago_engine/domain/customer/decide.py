@@ -290,6 +290,11 @@ def _(command: c.RecordRefundOutcome, decision: Decision) -> None:
 
 
 @_decide.register
+def _(command: c.RecordDocument, decision: Decision) -> None:
+    decision.record(e.DocumentGenerated(document=command.document))
+
+
+@_decide.register
 def _(command: c.AdvanceTime, decision: Decision) -> None:
     if command.tasks is None:
         due.advance(decision, command.until)
