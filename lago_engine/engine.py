@@ -31,6 +31,7 @@ from lago_engine.domain.commands import (
     UpdateSubscription,
     UpsertCustomer,
 )
+from lago_engine.domain.customer.ongoing import ongoing_usage
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
@@ -47,6 +48,7 @@ from lago_engine.domain.rating.window_usage import usage_in
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
+from lago_engine.projecting.wallets import ongoing_members
 from lago_engine.scheduling.plan_follower import PlanFollower
 from lago_engine.scheduling.scheduler import Scheduler
 from lago_engine.store.documents import Filter, Query
@@ -269,6 +271,28 @@ class Engine:
         """The `customer_usage` object of the running period."""
         wanted = organization_id, external_customer_id, external_subscription_id
         return current_usage(*await self._used(*wanted, question))
+
+    async def ongoing_balances(
+        self, organization_id: UUID, external_customer_id: str
+    ) -> Mapping[UUID, Mapping[str, Any]]:
+        """By active wallet: the members that say what is left when usage that is not billed yet is counted."""
+        customer_id = ids.customer_id(organization_id, external_customer_id)
+        await self.partition.billing_at_once.settle_customer(customer_id)
+        while True:
+            state = await self.partition.customer_state(customer_id)
+            if state is None:
+                return {}
+            organization = self.organization(organization_id)
+            read = self.partition.usage.read
+            try:
+                usage = ongoing_usage(state, organization, read, now=self.now(organization_id))
+            except WindowNotReady as missing:
+                await self.partition.complete(missing.window)
+                continue
+            return {
+                wallet_id: ongoing_members(state.wallets[wallet_id], cents)
+                for wallet_id, cents in usage.items()
+            }
 
     async def projected_usage(
         self,

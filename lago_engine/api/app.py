@@ -36,6 +36,8 @@ from lago_engine.api import (
     test_organizations,
     test_parties,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )
@@ -72,6 +74,8 @@ RESOURCES = (
     subscriptions,
     taxes,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )

@@ -24,7 +24,12 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
-from lago_engine.domain.events import CreditNoteCreated, DomainEvent, FeeCreated
+from lago_engine.domain.events import (
+    CreditNoteCreated,
+    DomainEvent,
+    FeeCreated,
+    WalletTransactionCreated,
+)
 from lago_engine.domain.timezones import from_micros
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
@@ -176,12 +181,7 @@ class _Run:
         assert state is not None
         at = from_micros(envelope.occurred_at_us)
         decided = recompute_credit(event, state, at)
-        of = (
-            f"credit note {event.credit_note.number}"
-            if isinstance(event, CreditNoteCreated)
-            else f"invoice {event.invoice_id}"
-        )
-        self._compare(row, body, envelope, decided, of)
+        self._compare(row, body, envelope, decided, _credited(event))
 
     def _compare(
         self, row: LogRow, body: bytes, envelope: Envelope, decided: DomainEvent | None, of: str
@@ -238,6 +238,14 @@ class _Run:
         self.report.documents = len(self._documents)
         self.report.usage_events = self._meter.stats().events
         return self.report
+
+
+def _credited(event: CreditEvent) -> str:
+    if isinstance(event, CreditNoteCreated):
+        return f"credit note {event.credit_note.number}"
+    if isinstance(event, WalletTransactionCreated):
+        return f"wallet transaction {event.transaction.id}"
+    return f"invoice {event.invoice_id}"
 
 
 def _named(event: BillingEvent) -> str:

@@ -26,6 +26,7 @@ from lago_engine.domain.invoicing.model import (
 )
 from lago_engine.domain.periods import Succession
 from lago_engine.domain.rating.in_advance.counter import Counter
+from lago_engine.domain.wallets.model import Consumption, Wallet, WalletTransaction
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
 OnTerminationCreditNote = Literal["credit", "skip", "refund", "offset"]
@@ -99,7 +100,8 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What stays in the state of an invoice after it is finalized.
 
     ledger: its fees and taxes, packed (`lago_engine.domain.invoicing.ledger`). credits: what made it cheaper.
-    provider_payment: the latest one through a provider that succeeded; refunds go back on it.
+    provider_payment: the latest one through a provider that succeeded; refunds go back on it. prepaid: by wallet, what
+    it took of which inbound transaction.
     """
 
     id: UUID
@@ -121,6 +123,7 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     credits: tuple[Credit, ...] = ()
     ledger: bytes = b""
     provider_payment: Payment | None = None
+    prepaid: tuple[tuple[UUID, Consumption], ...] = ()
 
     @property
     def discounts_cents(self) -> int:
@@ -182,7 +185,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
     usage_windows in use follow from subscriptions and drafts. billed_usage: by subscription, of charges paid in advance.
     regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
-    applied_coupons, credit_notes: all of them, oldest first. refunds: by credit note, those without a final outcome.
+    applied_coupons, credit_notes, wallets: all of them, oldest first. inbound: every transaction that brought or may
+    bring credits. open_invoices: in full those that wait, unseen, for their payment. refunds: by credit note, those without a final outcome.
     """
 
     profile: CustomerProfile
@@ -198,6 +202,9 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     items_count: int = 0
     billed_usage: Mapping[UUID, BilledUsage] = {}
     regrouping: Mapping[UUID, StandaloneFee] = {}
+    wallets: Mapping[UUID, Wallet] = {}
+    inbound: Mapping[UUID, WalletTransaction] = {}
+    open_invoices: Mapping[UUID, Invoice] = {}
 
     @property
     def id(self) -> UUID:
