@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -18,7 +18,8 @@ from lago_engine.actors.committing import Committed
 from lago_engine.actors.mailbox import Command
 from lago_engine.actors.partition import IngestAnswer, Partition
 from lago_engine.actors.usage import WindowNotReady
-from lago_engine.documents import render_invoice
+from lago_engine.audit.explain import InvoiceExplained, explain_stored
+from lago_engine.documents.stored import Kind, stored_pdf
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
@@ -395,21 +396,20 @@ class Engine:
         )
         return await self.partition.read(search)
 
-    async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
-        """The document of a finalized or voided invoice. Raises NotFound."""
+    async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
+        """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""
+        wanted = self.store, organization_id, kind, document_id
+        return await self.partition.read(stored_pdf, *wanted)
 
-        def render() -> bytes:
-            documents = self.store.documents
-            invoice = documents.get(organization_id, "invoice", str(invoice_id))
-            organization = documents.get(organization_id, "organization", str(organization_id))
-            if invoice is None or organization is None:
-                raise NotFound("invoice")
-            document = msgspec.json.decode(invoice)
-            if document["status"] not in ("finalized", "voided"):
-                raise NotFound("invoice")
-            return render_invoice(document, msgspec.json.decode(organization))
+    async def explain_invoice(self, organization_id: UUID, invoice_id: UUID) -> InvoiceExplained:
+        """Where every amount of an invoice comes from; reads only the segments of its subscriptions. Raises NotFound."""
 
-        return await self.partition.read(render)
+        def segments_of(organization_id: UUID, external_subscription_id: str) -> Iterator[bytes]:
+            numbers = self.partition.meter.segments_of(organization_id, external_subscription_id)
+            return stored_segments(self.store, numbers)
+
+        wanted = self.store, organization_id, invoice_id, segments_of
+        return await self.partition.read(explain_stored, *wanted)
 
     # --- providers -----------------------------------------------------------------------------
 

@@ -11,6 +11,9 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
+
+from lago_engine.documents.stored import Kind
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
 from lago_engine.domain.customer.payments import PaymentOutcome
@@ -106,8 +109,11 @@ class Engine(Protocol):
     ) -> Mapping[str, Any]:
         """The `customer_projected_usage` object of the running period."""
 
-    async def invoice_pdf(self, organization_id: UUID, invoice_id: UUID) -> bytes:
-        """The document of a finalized or voided invoice. Raises NotFound."""
+    async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
+        """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""
+
+    async def explain_invoice(self, organization_id: UUID, invoice_id: UUID) -> msgspec.Struct:
+        """Where every amount of an invoice comes from, with the wire's names. Raises NotFound."""
 
     async def provider_webhook(
         self,

@@ -147,6 +147,8 @@ def overridden_charge(
     minimum = checker.read_present(
         {"min_amount_cents": partial(Checker.integer, missing=MANDATORY, at_least=0)}
     )
+    if charge.pay_in_advance and minimum.get("min_amount_cents"):
+        checker.fail("min_amount_cents", "not_compatible_with_pay_in_advance")
     checker.raise_failures()
     changed = changed_charge(state, charge, given, (), attached=True, new_ids=new_ids, now=now)
     return msgspec.structs.replace(changed, **minimum)

@@ -32,10 +32,12 @@ from lago_engine.domain.invoicing.model import Invoice
 
 def follow_plan(decision: Decision, plan_id: UUID, version: int, *, cascade: bool) -> None:
     """After the plan came to `version`: child plans follow if asked, and scheduled downgrades are looked at again."""
-    versions = decision.organization.plan_versions
+    versions, metrics = decision.organization.plan_versions, decision.organization.metrics_by_id
     before, after = versions[plan_id, version - 1], versions[plan_id, version]
     if cascade:
-        _reprice(decision, plan_id, lambda own: cascaded(own, before, after, now=decision.now))
+        _reprice(
+            decision, plan_id, lambda own: cascaded(own, before, after, metrics, now=decision.now)
+        )
     if before.amount_cents != after.amount_cents:
         for pending in [s for s in _on_plan(decision, None) if s.replaces]:
             _review_downgrade(decision, pending, plan_id)

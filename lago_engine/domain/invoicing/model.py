@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.invoicing.kinds import InvoiceType
+from lago_engine.domain.rating.denomination import UnitAmounts
 from lago_engine.domain.rating.in_advance.counter import Counter
 from lago_engine.domain.rating.presentation import PresentedUnits
 
@@ -55,6 +56,13 @@ class FeeFilter(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, tuple[str, ...]]
 
 
+class FeePricingUnit(UnitAmounts, frozen=True, kw_only=True):
+    """What a fee came to in the pricing unit that its charge is priced in, before it was converted to money."""
+
+    id: UUID
+    short_name: str
+
+
 class BilledEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The usage event that a fee in advance was made for.
 
@@ -76,7 +84,7 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     beside; true_up_fee_id is the way back (charges.md §12). charge_filter, grouped_by: the bucket of its charge,
     where there are several. total_aggregated_units: of a weighted sum where it is not the units.
     presentation_breakdowns: its units by the charge's presentation keys. billed_event: of a fee in advance.
-    invoiceable: False for a fee that stands alone. These six, precise_credit_notes_amount_cents and description are
+    invoiceable: False for a fee that stands alone. pricing_unit: of a charge priced in one. These seven, precise_credit_notes_amount_cents and description are
     only written when they are set. Fees of add-ons on one-off invoices have no subscription.
     """
 
@@ -116,6 +124,7 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
     billed_event: BilledEvent | UnsetType = UNSET
     invoiceable: Literal[False] | UnsetType = UNSET
+    pricing_unit: FeePricingUnit | UnsetType = UNSET
 
 
 class StandaloneFee(msgspec.Struct, frozen=True, kw_only=True):

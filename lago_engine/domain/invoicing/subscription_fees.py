@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -18,7 +17,7 @@ from lago_engine.domain.invoicing.commitment import belongs, commitment_fee, rec
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.invoicing.renewal_fees import renewal_fees
 from lago_engine.domain.invoicing.usage_fees import billed_usage, usage_fees
-from lago_engine.domain.invoicing.work import InvoiceInput, Line
+from lago_engine.domain.invoicing.work import InvoiceInput, Line, plan_ids
 from lago_engine.domain.money import to_major
 from lago_engine.domain.proration import (
     BaseFeeDueInput,
@@ -42,9 +41,7 @@ def _lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterator[Line
     lines = []
     base = _base_fee(given, subscription, plan, link)
     if base is not None:
-        lines.append(
-            Line(base, fee_taxes(given.organization, given.profile, plan), _plan_ids(plan))
-        )
+        lines.append(Line(base, fee_taxes(given.organization, given.profile, plan), plan_ids(plan)))
     lines += _usage_lines(given, item, usage)
     yield from lines
     yield from _commitment_line(given, item, lines)
@@ -56,22 +53,17 @@ def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterato
     used = billed_usage(plan, subject, link, usage)
     if used is None:
         return
-    metrics = given.organization.metrics_by_id
+    organization = given.organization
     for fee, charge in usage_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics
+        given.invoice_id, subscription, plan, subject, link, used, organization
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
-        yield Line(fee, taxes, _plan_ids(plan))
+        yield Line(fee, taxes, plan_ids(plan))
     for fee, charge in renewal_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics, invoiceable=True
+        given.invoice_id, subscription, plan, subject, link, used, organization, invoiceable=True
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
-        yield Line(fee, taxes, _plan_ids(plan))
-
-
-def _plan_ids(plan: Plan) -> tuple[UUID, ...]:
-    """The plan, and the one that a child plan is a copy of."""
-    return (plan.id,) if plan.parent_id is None else (plan.id, plan.parent_id)
+        yield Line(fee, taxes, plan_ids(plan))
 
 
 def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> Iterator[Line]:
@@ -91,7 +83,7 @@ def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> 
     fee = commitment_fee(given.invoice_id, subscription, plan, reconciled, here, billed)
     if fee is not None:
         taxes = fee_taxes(given.organization, given.profile, plan, plan.minimum_commitment)
-        yield Line(fee, taxes, _plan_ids(plan))
+        yield Line(fee, taxes, plan_ids(plan))
 
 
 def _base_fee(

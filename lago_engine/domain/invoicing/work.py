@@ -65,6 +65,11 @@ class Line(msgspec.Struct, frozen=True):
     plan_ids: tuple[UUID, ...] = ()
 
 
+def plan_ids(plan: Plan) -> tuple[UUID, ...]:
+    """The plan, and the one that a child plan is a copy of."""
+    return (plan.id,) if plan.parent_id is None else (plan.id, plan.parent_id)
+
+
 class InvoiceTaxes(msgspec.Struct, frozen=True, kw_only=True):
     """Tax lines by tax, their total (rounded once) and the effective rate in percent."""
 
