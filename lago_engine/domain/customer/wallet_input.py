@@ -12,6 +12,11 @@ from lago_engine.domain.wallets.credits import Bought, buy
 from lago_engine.domain.wallets.model import MetadataPair, Wallet
 from lago_engine.errors import ValidationFailed
 
+INVALID_CREDITS: Final = {
+    "paid_credits": "invalid_paid_credits",
+    "granted_credits": "invalid_granted_credits",
+    "voided_credits": "invalid_voided_credits",
+}
 CREDITS_MAX: Final = Decimal(10) ** 25 - 1
 METADATA_KEY_LENGTH_MAX: Final = 20
 METADATA_VALUE_LENGTH_MAX: Final = 100
@@ -27,7 +32,7 @@ def read_credits(check: Checker, field: str) -> Decimal:
     except ValidationFailed:
         number = None
     if number is None or not 0 <= number <= CREDITS_MAX:
-        check.fail(field, f"invalid_{field}")
+        check.fail(field, INVALID_CREDITS[field])
         check.fail(field, "invalid_amount")
         return Decimal(0)
     return number
