@@ -17,6 +17,7 @@ from lago_engine.actors.asked_usage import AskedFolds
 from lago_engine.actors.committing import Committed
 from lago_engine.actors.mailbox import Command
 from lago_engine.actors.partition import IngestAnswer, Partition
+from lago_engine.actors.previewing import preview
 from lago_engine.actors.usage import WindowNotReady
 from lago_engine.audit.explain import InvoiceExplained, explain_stored
 from lago_engine.documents.stored import Kind, stored_pdf
@@ -34,6 +35,7 @@ from lago_engine.domain.commands import (
 )
 from lago_engine.domain.customer.ongoing import ongoing_usage
 from lago_engine.domain.customer.payments import PaymentOutcome
+from lago_engine.domain.customer.preview_input import customer_key
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
 from lago_engine.domain.rating.current_usage import current_usage
@@ -49,6 +51,7 @@ from lago_engine.domain.rating.window_usage import usage_in
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
+from lago_engine.projecting.presenting import PreviewedInvoice
 from lago_engine.projecting.wallets import ongoing_members
 from lago_engine.scheduling.plan_follower import PlanFollower
 from lago_engine.scheduling.scheduler import Scheduler
@@ -400,6 +403,14 @@ class Engine:
         """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""
         wanted = self.store, organization_id, kind, document_id
         return await self.partition.read(stored_pdf, *wanted)
+
+    async def preview_invoice(
+        self, organization_id: UUID, given: Mapping[str, Any]
+    ) -> PreviewedInvoice:
+        """The invoice that would follow from what a request supposes, as its documents would be. Stores nothing."""
+        customer_id = ids.customer_id(organization_id, customer_key(given))
+        await self.scheduler.catch_up_customer(organization_id, customer_id)
+        return await preview(self.partition, organization_id, customer_id, given)
 
     async def explain_invoice(self, organization_id: UUID, invoice_id: UUID) -> InvoiceExplained:
         """Where every amount of an invoice comes from; reads only the segments of its subscriptions. Raises NotFound."""

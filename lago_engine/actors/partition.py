@@ -8,7 +8,7 @@ between commits, so they see exactly the usage that precedes them in the log; th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final, TypeVar
@@ -209,6 +209,10 @@ class Partition:
         _, body = unpack_state(row.state)
         return self._codec.decode(row.topic, body)
 
+    def rehearsal(self) -> InlineRunner:
+        """The projections over the stored documents, for facts that will not be stored."""
+        return self._projections.rehearsal(self.store.documents)
+
     async def customer_state(self, customer_id: UUID) -> CustomerState | None:
         """A customer as committed."""
         await self._awaken([customer_id])
@@ -222,6 +226,10 @@ class Partition:
         incomplete = self.usage.require(window)
         if incomplete is not None:
             await asyncio.shield(self.refolder.ready(incomplete))
+
+    def return_windows(self, customer_id: UUID, windows: Iterable[UsageWindow]) -> None:
+        """Windows that a question had completed; the next commit closes those nobody else needs."""
+        self._windows.borrow(customer_id, windows)
 
     # --- usage in ------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from lago_engine.api import (
     files,
     health,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -62,6 +63,7 @@ RESOURCES = (
     events,
     fees,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -84,7 +86,6 @@ SANDBOX = (test_clock, test_organizations, test_parties)
 NOT_BUILT = (
     ("DELETE", "/customers/{external_id}"),
     ("POST", "/events/estimate_fees"),
-    ("POST", "/invoices/preview"),
 )
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 

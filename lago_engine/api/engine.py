@@ -20,6 +20,7 @@ from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.rating.usage_question import UsageQuestion
+from lago_engine.projecting.presenting import PreviewedInvoice
 from lago_engine.store.port import Store
 
 
@@ -108,6 +109,11 @@ class Engine(Protocol):
         apply_taxes: bool,
     ) -> Mapping[str, Any]:
         """The `customer_projected_usage` object of the running period."""
+
+    async def preview_invoice(
+        self, organization_id: UUID, given: Mapping[str, Any]
+    ) -> PreviewedInvoice:
+        """The invoice that would follow from what a request supposes, as its documents would be. Stores nothing."""
 
     async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
         """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""

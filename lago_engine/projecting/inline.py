@@ -98,8 +98,9 @@ class InlineRunner:
         cache_bytes_max: int = CACHE_BYTES_MAX,
     ) -> None:
         self.documents = DocumentView(reader, cache_bytes_max=cache_bytes_max)
+        self._projections = tuple(projections)
         self._by_event: dict[type[DomainEvent], list[Projection]] = {}
-        for projection in projections:
+        for projection in self._projections:
             for event_type in projection.handles:
                 self._by_event.setdefault(event_type, []).append(projection)
 
@@ -111,6 +112,10 @@ class InlineRunner:
         context = Context(self.documents, envelope, organization)
         for projection in self._by_event.get(type(event), ()):
             projection.apply(event, context)
+
+    def rehearsal(self, reader: DocumentReader) -> InlineRunner:
+        """The same projections over the stored documents, for events that will not be stored."""
+        return InlineRunner(self._projections, reader)
 
     def take_changes(self) -> list[DocumentChange]:
         """The documents to write in the commit of the events applied since the last call."""

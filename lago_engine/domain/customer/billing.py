@@ -72,6 +72,23 @@ def _shared_terms(decision: Decision, item: Billed) -> tuple[str, str]:
 
 def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
     """One invoice for subscriptions that may share it: a draft within the grace period, else final."""
+    grace = issuing_settings(
+        decision.state.profile, decision.organization.organization
+    ).grace_period
+    given = joint_input(
+        decision, billed, "subscription_draft" if grace > 0 else "subscription", at=at
+    )
+    draft = build_invoice(given, decision.usage, now=at)
+    if grace > 0:
+        decision.record(e.InvoiceDrafted(invoice=draft), at=at)
+    else:
+        finalize(decision, draft, inputs_hash(decision, given), at=at)
+
+
+def joint_input(
+    decision: Decision, billed: Sequence[Billed], kind: InvoiceKind, *, at: datetime
+) -> InvoiceInput:
+    """What one invoice over these subscriptions at `at` is made of."""
     profile, organization = decision.state.profile, decision.organization
     settings = issuing_settings(profile, organization.organization)
     items = []
@@ -81,7 +98,7 @@ def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime)
         items.append((subscription, plan, link))
     given = InvoiceInput(
         invoice_id=next_invoice_id(decision),
-        kind="subscription_draft" if settings.grace_period > 0 else "subscription",
+        kind=kind,
         organization=organization,
         profile=profile,
         currency=items[0][1].amount_currency,
@@ -91,12 +108,7 @@ def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime)
         ),
         created_at=at,
     )
-    given = with_credits(decision, with_billed_fees(decision.state, given))
-    draft = build_invoice(given, decision.usage, now=at)
-    if settings.grace_period > 0:
-        decision.record(e.InvoiceDrafted(invoice=draft), at=at)
-    else:
-        finalize(decision, draft, inputs_hash(decision, given), at=at)
+    return with_credits(decision, with_billed_fees(decision.state, given))
 
 
 def next_invoice_id(decision: Decision) -> UUID:

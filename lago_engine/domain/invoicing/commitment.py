@@ -52,7 +52,8 @@ def reconciled_by(subject: PeriodSubject, link: InvoiceLink) -> Reconciled | Non
         return None
     if closing or not subject.pay_in_advance:
         start, end = link.from_datetime, link.to_datetime
-        period = subject.main_grid.period(subject.local_date(start))
+        # After a change of time zone a window may begin before its period does; it ends in it.
+        period = subject.main_grid.period(subject.local_date(end))
     else:
         period = subject.main_grid.period_before(day)
         start, end = period.bounds(subject.tz)

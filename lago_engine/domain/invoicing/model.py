@@ -149,7 +149,8 @@ class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):
 
     plan_version: the version of the plan that priced it. timestamp: the instant the billing refers to.
     order_name: what lines are sorted by. earlier_base_fee: the subscription was billed a base fee before.
-    next_billing_on: where a recurring link moves the subscription's billing cursor.
+    next_billing_on: where a recurring link moves the subscription's billing cursor. carried_on: of an upgrade, the
+    recurring metrics that the next plan charges for, too; only written where there are any.
     """
 
     subscription_id: UUID
@@ -169,6 +170,7 @@ class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):
     order_name: str
     earlier_base_fee: bool = False
     next_billing_on: date | None = None
+    carried_on: tuple[UUID, ...] | UnsetType = UNSET
 
 
 CreditItem = Literal["coupon", "credit_note", "invoice"]

@@ -91,6 +91,7 @@ def _base_fee(
 ) -> Fee | None:
     """The plan's own price for the link's subscription window (billing_periods.md §8)."""
     subject = period_subject(subscription, plan, given.profile, given.organization.organization)
+    subject = replace(subject, timezone=link.timezone)
     free_until = trial_end_of(subscription, plan)
     due = BaseFeeDueInput(
         subject=subject,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -19,6 +19,8 @@ from lago_engine.domain.periods import PeriodSubject, charges_days
 from lago_engine.domain.proration import Prorated, paid_days, prorate
 from lago_engine.domain.rating.denomination import Denomination
 
+_NO_FLOOR: Final = Prorated(days=0, period_days=1, amount_cents=0, precise_amount_cents=Decimal(0))
+
 
 def charge_floor(
     min_amount_cents: int,
@@ -27,6 +29,8 @@ def charge_floor(
     window: tuple[datetime, datetime],
 ) -> Prorated:
     """The minimum for the days of the usage window out of its whole period, in the link's time zone."""
+    if not min_amount_cents:
+        return _NO_FLOOR
     subject = replace(subject, timezone=link.timezone)
     days = paid_days(subject, window, link.timestamp)
     return prorate(min_amount_cents, days, charges_days(subject, window[1]))

@@ -48,14 +48,15 @@ def usage_fees(
 ) -> Iterator[tuple[Fee, Charge]]:
     """The fees kept for what a link bills, in plan order, with the true-up of each charge.
 
-    Charges that are paid in advance were billed when their events arrived.
+    Charges that are paid in advance were billed when their events arrived. What an upgrade carries on, the next
+    plan bills for the whole period.
     """
     start, end = link.charges_from_datetime, link.charges_to_datetime
     assert start is not None
     assert end is not None
     days = days_of(replace(subject, timezone=link.timezone), (start, end), link.timestamp)
     for charge in plan.charges:
-        if charge.pay_in_advance:
+        if charge.pay_in_advance or _carried_on(charge, link):
             continue
         metric = organization.metrics_by_id[charge.billable_metric_id]
         fees = [
@@ -74,6 +75,11 @@ def usage_fees(
         floor = charge_floor(charge.min_amount_cents, subject, link, (start, end))
         for kept in with_true_up(fees, floor, plan.amount_currency):
             yield kept, charge
+
+
+def _carried_on(charge: Charge, link: InvoiceLink) -> bool:
+    """Whether the units go on with the next plan; prorated ones are paid by the day on each."""
+    return not charge.prorated and charge.billable_metric_id in (link.carried_on or ())
 
 
 def bucket_fee(

@@ -81,7 +81,7 @@ def ask_usage(
     plan = plan_of(subscription, organization)
     subject = subject_of(subscription, state.profile, organization)
     at = max(now, subject.start)
-    windows = running_windows(subject, subscription, state.profile, organization.organization, at)
+    windows = running_windows(subject, subscription, at)
     start, end = windows.charges_from, windows.charges_to
     assert start is not None
     assert end is not None
