@@ -419,6 +419,10 @@ class BillUsageInAdvance(CustomerCommand, frozen=True, kw_only=True):
     subscription_ids: tuple[UUID, ...]
 
 
+class RefreshWallets(CustomerCommand, frozen=True, kw_only=True):
+    """Compare the wallets with usage that is not billed yet: tell of used up ones, apply threshold rules."""
+
+
 class AdvanceTime(CustomerCommand, frozen=True, kw_only=True):
     """Do what became due for the customer up to and including `until`; `tasks` None means everything."""
 

@@ -64,6 +64,12 @@ SECTIONS_SENT: Final[dict[str, tuple[str, ...]]] = {
         "applied_taxes",
         "applied_invoice_custom_sections",
     ),
+    "invoice.paid_credit_added": (
+        "customer",
+        "fees",
+        "applied_taxes",
+        "applied_invoice_custom_sections",
+    ),
     "invoice.voided": _DRAFT[:-1],
     "invoice.deleted": _DRAFT,
     "invoice.payment_dispute_lost": ("customer",),

@@ -206,3 +206,96 @@ async def test_a_terminated_wallet_pays_nothing(tmp_path: Path) -> None:
         (invoice,) = shop.invoices("acme")
         assert invoice["prepaid_credit_amount_cents"] == 0
     home.assert_sound()
+
+
+THRESHOLD = {"trigger": "threshold", "threshold_credits": "5"}
+
+
+async def test_a_used_up_wallet_is_told_once(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await shop_with(shop, amount_cents=0)
+        made = await wallet(shop, granted_credits="3")
+        assert not shop.documents("wallet", "acme")[0]["ongoing_usage_balance_cents"]
+        for _ in range(4):
+            await shop.use("acme", "calls")
+        await shop.engine.settle(shop.id)
+        state = await shop.engine.customer(shop.id, "acme")
+        assert state is not None
+        (known,) = state.wallets.values()
+        assert (known.depleted, known.ongoing_usage_cents) == (True, 300)
+        await transact(shop, made["lago_id"], granted_credits="10")
+        state = await shop.engine.customer(shop.id, "acme")
+        assert state is not None
+        assert not state.wallets[known.id].depleted
+    home.assert_sound()
+
+
+async def test_a_threshold_rule_fills_up_after_the_usage_that_crosses(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await shop_with(shop, amount_cents=0)
+        rule = {**THRESHOLD, "paid_credits": "10", "granted_credits": "1"}
+        made = await wallet(shop, granted_credits="8", recurring_transaction_rules=[rule])
+        for _ in range(2):
+            await shop.use("acme", "calls")
+        assert len(transactions(shop, made["lago_id"])) == 1
+        await shop.use("acme", "calls")
+        await shop.engine.settle(shop.id)
+        _, paid, granted = transactions(shop, made["lago_id"])
+        assert (paid["source"], paid["amount"], paid["status"]) == ("threshold", "10.0", "pending")
+        assert (granted["transaction_status"], granted["amount"]) == ("granted", "1.0")
+        # What is on its way counts: nothing more is bought until it is used up as well.
+        await shop.use("acme", "calls")
+        await shop.engine.settle(shop.id)
+        assert len(transactions(shop, made["lago_id"])) == 3
+    home.assert_sound()
+
+
+async def test_a_target_is_granted_up_to_the_ongoing_balance(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await shop_with(shop, amount_cents=0)
+        rule = {
+            **THRESHOLD,
+            "method": "target",
+            "target_ongoing_balance": "20",
+            "grants_target_top_up": True,
+        }
+        made = await wallet(shop, granted_credits="8", recurring_transaction_rules=[rule])
+        await shop.ingest([shop.event("acme", "calls") for _ in range(4)])
+        await shop.engine.settle(shop.id)
+        assert await ongoing(shop) == 2_000
+        assert [t["amount"] for t in transactions(shop, made["lago_id"])] == ["8.0", "16.0"]
+    home.assert_sound()
+
+
+async def test_an_interval_rule_fires_on_its_days(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await shop_with(shop, amount_cents=0, timezone="America/New_York")
+        await shop.at("2024-01-31T12:00:00Z")
+        rule = {"trigger": "interval", "interval": "monthly", "granted_credits": "5"}
+        made = await wallet(shop, recurring_transaction_rules=[rule])
+        await shop.advance_to("2024-05-01T12:00:00Z")
+        fired = [t["created_at"] for t in transactions(shop, made["lago_id"])]
+        assert fired == ["2024-02-29T05:00:00Z", "2024-03-31T04:00:00Z", "2024-04-30T04:00:00Z"]
+        assert balance(shop) == 1_500
+    home.assert_sound()
+
+
+async def test_a_rule_ends_by_itself(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await shop_with(shop, amount_cents=0)
+        rule = {
+            "trigger": "interval",
+            "interval": "weekly",
+            "granted_credits": "5",
+            "expiration_at": "2024-01-10T00:00:00Z",
+        }
+        await wallet(shop, recurring_transaction_rules=[rule])
+        await shop.advance_to("2024-02-01")
+        (after,) = shop.documents("wallet", "acme")
+        assert (after["balance_cents"], after["recurring_transaction_rules"]) == (500, [])
+    home.assert_sound()

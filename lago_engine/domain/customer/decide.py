@@ -56,6 +56,7 @@ from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
 from lago_engine.domain.customer.top_ups import follow_payments
 from lago_engine.domain.customer.voiding import void_invoice
+from lago_engine.domain.customer.wallet_schedule import refresh_wallets
 from lago_engine.domain.customer.wallet_transactions import create_transactions
 from lago_engine.domain.customer.wallets import (
     change_metadata as change_wallet_metadata,
@@ -263,6 +264,11 @@ def _(command: c.TerminateWallet, decision: Decision) -> None:
 @_decide.register
 def _(command: c.ChangeWalletMetadata, decision: Decision) -> None:
     change_wallet_metadata(decision, command.wallet_id, command.change, command.input)
+
+
+@_decide.register
+def _(command: c.RefreshWallets, decision: Decision) -> None:
+    refresh_wallets(decision, at=decision.now)
 
 
 @_decide.register

@@ -108,6 +108,8 @@ def run_tasks(decision: Decision, tasks: tuple[str, ...], now: datetime) -> None
     Billing then needs `now` to lie on a billing day, as the hourly clock of the reference does.
     """
     for task in tasks:
+        if task == "wallets":
+            wallets.refresh_wallets(decision, at=now)
         due = [
             d
             for d in due_items(decision.state, decision.organization)
