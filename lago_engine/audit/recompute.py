@@ -14,6 +14,7 @@ from lago_engine.domain.customer.billing import bill_together, finalize_draft, r
 from lago_engine.domain.customer.credit_note_limits import fees_of, notes_of
 from lago_engine.domain.customer.credits import consumed
 from lago_engine.domain.customer.decision import Decision, InAdvanceReader, UsageReader
+from lago_engine.domain.customer.fixed_charges import invoice_units
 from lago_engine.domain.customer.in_advance import bill_event, waiting
 from lago_engine.domain.customer.one_off import issue
 from lago_engine.domain.customer.regrouping import regroup
@@ -85,6 +86,10 @@ def _invoice(decision: Decision, event: InvoiceEvent, *, at: datetime) -> None:
         issue(decision, sales, invoice.currency, at=at, collect=False)
     elif invoice.invoice_type == "credit":
         _credits_sold(decision, invoice, at=at)
+    elif _is_of_units(invoice):
+        fixed_charge_ids = [fee.fixed_charge.origin_id for fee in invoice.fees if fee.fixed_charge]
+        subscription = state.subscriptions[invoice.links[0].subscription_id]
+        invoice_units(decision, subscription, fixed_charge_ids, at=invoice.created_at)
     elif invoice.id in state.drafts:
         finalize_draft(decision, state.drafts[invoice.id], at=at)
     else:
@@ -102,6 +107,13 @@ def _credits_sold(decision: Decision, invoice: Invoice, *, at: datetime) -> None
     else:
         (fee,) = invoice.fees
         issue_top_up(decision, decision.state.inbound[fee.item_id], at=at)
+
+
+def _is_of_units(invoice: Invoice) -> bool:
+    """Whether it bills units of fixed charges beside the periods."""
+    return bool(invoice.links) and all(
+        link.invoicing_reason == "in_advance_charge" for link in invoice.links
+    )
 
 
 def _event_subscription(event: BillingEvent) -> UUID | None:
