@@ -57,7 +57,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     base_fees: how many base fees were billed. last_link: the latest invoice link, for zone changes.
     replaces, replaced_by: its neighbours in a chain of plan changes. initial_started_at: when the first subscription
     with the external id started; trials count from it. plan_id: the plan that was asked for. plan_override: its
-    child plan, which prices the subscription in its place. units_overrides: its own units of fixed charges, by their ids
+    child plan, which prices the subscription in its place. units_overrides: its own units of fixed charges, with their ids
     on the plan, unless a child plan has them. replaces and the members after them are only written when set.
     """
 
@@ -88,7 +88,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     trial_ended_at: datetime | UnsetType = UNSET
     progressive_billing_disabled: bool | UnsetType = UNSET
     plan_override: Plan | UnsetType = UNSET
-    units_overrides: Mapping[UUID, Decimal] | UnsetType = UNSET
+    units_overrides: tuple[tuple[UUID, Decimal], ...] | UnsetType = UNSET
 
 
 class InvoiceMetadata(msgspec.Struct, frozen=True, kw_only=True):
