@@ -35,6 +35,10 @@ pub fn empty_buckets(plan: &Plan) -> Vec<Bucket> {
 }
 
 impl Bucket {
+    pub fn is_grouped(&self) -> bool {
+        matches!(self, Self::Grouped(..))
+    }
+
     /// Takes one more event; gives the bytes of memory it took.
     pub fn fold(&mut self, hit: &Hit<'_>, moment: Moment, carried: bool) -> Result<usize> {
         match (self, &hit.group) {

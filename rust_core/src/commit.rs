@@ -33,16 +33,14 @@ pub struct Packing {
     pub batch: Batch,
     pub recorded_at_us: i64,
     pub previous: CommitHead,
-    /// Committed heads of the streams that get entries.
-    pub heads: IdMap<Head>,
+    /// Heads of the streams that get facts; each fact moves its own.
+    pub fact_heads: IdMap<Head>,
+    /// Committed heads of the streams of the batch's groups, in their order.
+    pub usage_heads: Vec<Head>,
     pub segment_no: u64,
 }
 
 impl Packing {
-    fn head(&self, stream: Id) -> Head {
-        self.heads.get(&stream).copied().unwrap_or_default()
-    }
-
     /// Facts come first, usage records after them in ascending order of their streams.
     pub fn pack(&mut self, facts: &[Fact<'_>]) -> Result<(Sealed, Outcome)> {
         let mut hasher = CommitHasher::new(&self.previous, self.recorded_at_us);
@@ -81,11 +79,10 @@ impl Packing {
     ) -> Result<Vec<(Id, Head)>> {
         let mut entries = Vec::with_capacity(facts.len());
         for fact in facts {
-            let head = self
-                .head(fact.stream)
-                .next(fact.stream, fact.topic, fact.body)?;
+            let known = self.fact_heads.entry(fact.stream).or_default();
+            let head = known.next(fact.stream, fact.topic, fact.body)?;
             hasher.entry(fact.stream, &head);
-            self.heads.insert(fact.stream, head);
+            *known = head;
             entries.push((fact.stream, head));
         }
         Ok(entries)
@@ -110,10 +107,10 @@ impl Packing {
             let events = positions[starts[index]..][..group.events as usize]
                 .iter()
                 .map(|&position| batch.record_event(position));
-            let previous = self.head(group.stream);
+            let fact = self.fact_heads.get(&group.stream);
             let head = writer.record(
                 group.stream,
-                &previous,
+                fact.unwrap_or(&self.usage_heads[index]),
                 group.span_us,
                 group.events,
                 |out| record::encode(out, group.org, group.attributed, events),

@@ -12,11 +12,13 @@ use crate::chain::{CommitHead, Head};
 use crate::core::{Core, State};
 use crate::dedup::Position;
 use crate::error::{corrupt, CoreError, Result};
+use crate::event::FoldedEvent;
 use crate::fingerprint::Fingerprinter;
 use crate::id::Id;
 use crate::log::StreamIndex;
 use crate::property::Sample;
 use crate::record::Record;
+use crate::registry::Committed;
 use crate::segment::{Segment, Unpacked};
 use crate::staging::InCommit;
 use crate::wire::Hash;
@@ -64,7 +66,7 @@ impl<'a> Parsed<'a> {
     ) -> Result<()> {
         let mut last: Option<(&[u8], Id)> = None;
         for (number, stored) in (first..).zip(record.events()) {
-            let event = stored.event()?;
+            let event = FoldedEvent::read(stored.raw)?;
             let Some(external) = event.external_subscription_id else {
                 return corrupt("an attributed usage event names no subscription");
             };
@@ -136,11 +138,10 @@ impl State {
         }
         self.log.segment_no = number;
         let is_new = self.dedup.begin_segment(number)?;
-        let mut streams = Vec::with_capacity(parsed.records.len());
+        let heads = unpacked.entries.iter();
+        let heads = heads.map(|entry| (entry.stream, entry.head));
+        let streams = self.log.advance_usage(heads)?;
         for (entry, record) in unpacked.entries.iter().zip(&parsed.records) {
-            let stream = self.log.advance(entry.stream, entry.head)?;
-            self.log.add_segment(stream);
-            streams.push(stream);
             self.log.usage_events += record.count as u64;
             if is_new {
                 self.dedup.insert_all(record.dedup_keys())?;
@@ -209,12 +210,17 @@ impl Core {
         }
         // Stable: events of one external id stay in the order of the log.
         events.sort_by_key(|&(external_key, ..)| external_key);
-        for (key, stream, event) in events {
-            state
-                .registry
-                .fold(key, stream, &event.code, &event.sample, &event.arrival)?;
-        }
-        Ok(())
+        state.registry.fold_all(
+            events
+                .into_iter()
+                .map(|(external_key, stream, event)| Committed {
+                    external_key,
+                    stream,
+                    code: Cow::Borrowed(&event.code),
+                    sample: event.sample,
+                    arrival: event.arrival,
+                }),
+        )
     }
 
     /// The end of a commit.
