@@ -93,7 +93,7 @@ class Stopwatch:
 
 
 def rebuild(meter: Meter, sealed: list[Sealed]) -> None:
-    """As a start does it: fingerprints and windows, commits of about 8 MB at once."""
+    """As a start does it: fingerprints and windows, many commits at once."""
     usage = [(commit.segment or b"", commit.commit_seq, commit.commit_hash) for commit in sealed]
     for start in range(0, len(usage), COMMITS_TOGETHER):
         meter.apply_usage(usage[start : start + COMMITS_TOGETHER])
@@ -117,6 +117,7 @@ def measure(customers: int) -> None:
         watch("confirm", meter.confirm)
     segments = [commit.segment or b"" for commit in sealed]
     recovered = Meter(SECRET)
+    register(recovered, customers)
     watch("rebuild", lambda: rebuild(recovered, sealed))
     verifier = LogVerifier()
     for commit, segment in zip(sealed, segments, strict=True):

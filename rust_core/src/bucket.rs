@@ -35,8 +35,12 @@ pub fn empty_buckets(plan: &Plan) -> Vec<Bucket> {
 }
 
 impl Bucket {
-    pub fn is_grouped(&self) -> bool {
-        matches!(self, Self::Grouped(..))
+    /// How many events of the whole bucket, or how many groups: reads what a fold begins with.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Whole(cell) => cell.totals.events_count(),
+            Self::Grouped(_, groups) => groups.len() as u64,
+        }
     }
 
     /// Takes one more event; gives the bytes of memory it took.

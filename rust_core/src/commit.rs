@@ -4,7 +4,7 @@ use crate::chain::{CommitHasher, CommitHead, Head};
 use crate::error::{CoreError, Result};
 use crate::id::{Id, IdMap};
 use crate::record;
-use crate::segment::SegmentWriter;
+use crate::segment::{Packer, SegmentWriter};
 use crate::staging::{Batch, SealedBatch};
 use crate::wire::Hash;
 
@@ -42,10 +42,10 @@ pub struct Packing {
 
 impl Packing {
     /// Facts come first, usage records after them in ascending order of their streams.
-    pub fn pack(&mut self, facts: &[Fact<'_>]) -> Result<(Sealed, Outcome)> {
+    pub fn pack(&mut self, facts: &[Fact<'_>], packer: &mut Packer) -> Result<(Sealed, Outcome)> {
         let mut hasher = CommitHasher::new(&self.previous, self.recorded_at_us);
         let fact_heads = self.chain_facts(facts, &mut hasher)?;
-        let (segment, usage_heads) = self.pack_usage(&mut hasher)?;
+        let (segment, usage_heads) = self.pack_usage(&mut hasher, packer)?;
         let seq = self.previous.seq.checked_add(1);
         let commit = CommitHead {
             seq: seq.ok_or(CoreError::Overflow("the number of commits"))?,
@@ -92,6 +92,7 @@ impl Packing {
     fn pack_usage(
         &self,
         hasher: &mut CommitHasher,
+        packer: &mut Packer,
     ) -> Result<(Option<Vec<u8>>, Vec<(usize, Head)>)> {
         let batch = &self.batch;
         if batch.event_count() == 0 {
@@ -100,7 +101,7 @@ impl Packing {
         let (positions, starts) = batch.positions_by_group();
         let mut order: Vec<usize> = (0..batch.groups.len()).collect();
         order.sort_unstable_by_key(|&index| batch.groups[index].stream);
-        let mut writer = SegmentWriter::new(self.segment_no, self.recorded_at_us)?;
+        let mut writer = SegmentWriter::new(self.segment_no, self.recorded_at_us, packer);
         let mut usage_heads = Vec::with_capacity(order.len());
         for index in order {
             let group = &batch.groups[index];

@@ -19,6 +19,7 @@ use crate::id::Id;
 use crate::log::Log;
 use crate::registry::Registry;
 use crate::repetition::Repetitions;
+use crate::segment::Packer;
 use crate::staging::{Accepted, Batch, InCommit};
 
 /// 2200-01-01: what lies beyond was meant in milliseconds (events.md §12).
@@ -108,6 +109,7 @@ pub struct Core {
     /// Copy of the state's runs: searching them takes no lock.
     runs: RwLock<Arc<Runs>>,
     state: Mutex<State>,
+    pub(crate) packer: Mutex<Packer>,
     /// Copy of the state's figure, readable without the lock.
     staged_bytes: AtomicUsize,
 }
@@ -137,6 +139,7 @@ impl Core {
             index,
             runs: RwLock::new(Arc::clone(dedup.runs())),
             state: Mutex::new(State::new(log, dedup, registry)),
+            packer: Mutex::new(Packer::new()?),
             staged_bytes: AtomicUsize::new(0),
         })
     }
@@ -199,6 +202,6 @@ impl Core {
     }
 }
 
-fn half_changed<T>(_: PoisonError<T>) -> CoreError {
+pub(crate) fn half_changed<T>(_: PoisonError<T>) -> CoreError {
     CoreError::Corruption("the metering core stopped inside a change; restart from the log".into())
 }

@@ -30,12 +30,14 @@ pub mod keep;
 pub mod log;
 pub mod log_fold;
 pub mod org_index;
+pub mod part;
 pub mod partial;
 pub mod payload;
 pub mod plan;
 pub mod property;
 #[cfg(feature = "python")]
 mod python;
+pub mod read_back;
 pub mod reading;
 pub mod record;
 pub mod recovery;

@@ -1,8 +1,8 @@
 //! The way of a batch into the log: sealed, stored by the caller, then confirmed or rolled back.
 
 use crate::chain::Head;
-use crate::commit::{Fact, Packing, Sealed};
-use crate::core::{Core, State};
+use crate::commit::{Fact, Outcome, Packing, Sealed};
+use crate::core::{half_changed, Core, State};
 use crate::dedup::Position;
 use crate::error::{CoreError, Result};
 use crate::id::IdMap;
@@ -12,7 +12,7 @@ impl Core {
     /// Closes the open batch and prepares its commit.
     pub fn seal(&self, recorded_at_us: i64, facts: &[Fact<'_>]) -> Result<Sealed> {
         let mut packing = self.start_packing(recorded_at_us, facts)?;
-        let packed = packing.pack(facts);
+        let packed = self.pack(&mut packing, facts);
         let mut state = self.lock()?;
         match packed {
             Ok((sealed, outcome)) => {
@@ -27,6 +27,12 @@ impl Core {
                 Err(error)
             }
         }
+    }
+
+    /// One batch is packed at a time, so nobody waits for the packer.
+    fn pack(&self, packing: &mut Packing, facts: &[Fact<'_>]) -> Result<(Sealed, Outcome)> {
+        let mut packer = self.packer.lock().map_err(half_changed)?;
+        packing.pack(facts, &mut packer)
     }
 
     fn start_packing(&self, recorded_at_us: i64, facts: &[Fact<'_>]) -> Result<Packing> {

@@ -8,6 +8,7 @@ use crate::event::UsageEvent;
 use crate::id::{Id, IdMap};
 use crate::json::Text;
 use crate::log::StreamIndex;
+use crate::part::Part;
 use crate::property::Sample;
 use crate::record::RecordEvent;
 use crate::registry::Committed;
@@ -30,31 +31,6 @@ impl Accepted<'_> {
 
 /// A batch that was larger gives its memory back; an ordinary one keeps it for the next, which need not ask for it page by page.
 const RECYCLED_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// A slice of an event's text.
-#[derive(Clone, Copy)]
-struct Part {
-    start: u32,
-    length: u32,
-}
-
-impl Part {
-    /// Where `part` lies in `whole`; None if it lies elsewhere, as a default value does.
-    fn of(whole: &[u8], part: &[u8]) -> Result<Option<Self>> {
-        let start = (part.as_ptr().addr()).wrapping_sub(whole.as_ptr().addr());
-        if start > whole.len() || part.len() > whole.len() - start {
-            return Ok(None);
-        }
-        Ok(Some(Self {
-            start: to_u32(start, "a usage event")?,
-            length: to_u32(part.len(), "a usage event")?,
-        }))
-    }
-
-    fn cut(self, whole: &[u8]) -> &[u8] {
-        &whole[self.start as usize..][..self.length as usize]
-    }
-}
 
 struct StagedEvent {
     stamp: Stamp,
@@ -245,7 +221,7 @@ impl Batch {
         (segment, event): (u64, u32),
     ) -> Option<Committed<'a>> {
         let raw = self.text(staged);
-        let cut = |part: Option<Part>, default| part.map_or(default, |part: Part| part.cut(raw));
+        let cut = |part: Option<Part>, default| part.map_or(default, |part| part.cut(raw));
         Some(Committed {
             external_key: staged.external_key?,
             stream,
