@@ -24,6 +24,7 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
+from lago_engine.domain.rating.grouping import spelled_out
 from lago_engine.domain.rating.presentation import presentation_keys
 from lago_engine.domain.timezones import micros
 from lago_engine.metering import Meter, MeteredCharge, MeteredFilter, MeteredSubscription
@@ -156,6 +157,7 @@ class Directory:
 
 def metered_charge(charge: Charge, metric: BillableMetric) -> MeteredCharge:
     """What metering counts for a charge."""
+    charge = spelled_out(charge)
     return MeteredCharge(
         charge_id=charge.id,
         metric_code=metric.code,

@@ -38,6 +38,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.SubscriptionUpdated,
     e.SubscriptionRepriced,
     e.SubscriptionTrialEnded,
+    e.FixedChargeUnitsSet,
     e.SubscriptionTerminated,
     e.SubscriptionCanceled,
     e.InvoiceDrafted,
@@ -68,4 +69,5 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
+    e.DocumentGenerated,
 )

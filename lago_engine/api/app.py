@@ -17,10 +17,12 @@ from lago_engine.api import (
     credit_notes,
     customers,
     events,
+    fee_estimates,
     fees,
     files,
     health,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -58,8 +60,10 @@ RESOURCES = (
     billable_metrics,
     customers,
     events,
+    fee_estimates,
     fees,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -77,11 +81,7 @@ RESOURCES = (
 )
 SANDBOX = (test_clock, test_organizations, test_parties)
 
-NOT_BUILT = (
-    ("DELETE", "/customers/{external_id}"),
-    ("POST", "/events/estimate_fees"),
-    ("POST", "/invoices/preview"),
-)
+NOT_BUILT = (("DELETE", "/customers/{external_id}"),)
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from aiohttp import web
@@ -12,6 +12,7 @@ from lago_engine.api import filters
 from lago_engine.api.answers import json_answer, object_answer
 from lago_engine.api.bodies import as_text
 from lago_engine.api.call import Call, event_of, parse_uuid
+from lago_engine.api.files import file_url
 from lago_engine.api.filters import Condition
 from lago_engine.api.invoices import SEARCHED, owner_of
 from lago_engine.api.params import Params
@@ -30,10 +31,11 @@ from lago_engine.domain.events import CreditNoteCreated
 from lago_engine.domain.invoicing.credit_note import CreditStatus, Reason, RefundStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
-from lago_engine.projecting.wire import Members, members, read_string
+from lago_engine.projecting.wire import Members, members, read_string, without
 from lago_engine.store.query import AnyOf, Filter
 
-KIND = "credit_note"
+KIND: Final = "credit_note"
+DETAILS = ("items", "applied_taxes", "customer", "error_details", "metadata")
 TYPES = ("credit", "refund", "offset")
 
 
@@ -52,8 +54,12 @@ async def customer_index(call: Call) -> web.Response:
 
 async def _answer_notes(call: Call, *, parent: str | None = None) -> web.Response:
     conditions = credit_note_filters(call.params, call.organization)
+
+    def show(body: bytes) -> Members:
+        return without(with_file(call, body), "error_details")
+
     return await call.answer_list(
-        KIND, "credit_notes", filters=conditions, parent=parent, omit=("error_details",)
+        KIND, "credit_notes", filters=conditions, parent=parent, show=show
     )
 
 
@@ -80,6 +86,18 @@ def credit_note_filters(params: Params, organization: OrganizationState) -> Iter
         yield AnyOf((Filter(SEARCHED, "contains_ci", term), Filter("lago_id", "eq", term.lower())))
 
 
+def with_file(call: Call, body: bytes) -> Members:
+    """A stored note with the address of its PDF."""
+    note = call.present(KIND, body)
+    note_id = UUID(read_string(note["lago_id"]))
+    return note | {"file_url": file_url(call.request, KIND, call.organization_id, note_id)}
+
+
+async def _answer(call: Call, note_id: UUID) -> web.Response:
+    body = await call.stored(KIND, str(note_id))
+    return object_answer(KIND, with_file(call, body))
+
+
 # --- one note ----------------------------------------------------------------------------------
 
 
@@ -94,7 +112,7 @@ async def create(call: Call) -> web.Response:
     )
     event = event_of(await call.execute(command), CreditNoteCreated)
     assert event is not None
-    return await call.answer(KIND, str(event.credit_note.id))
+    return await _answer(call, event.credit_note.id)
 
 
 async def estimate(call: Call) -> web.Response:
@@ -150,7 +168,7 @@ def _estimated(found: Estimate) -> Members:
 
 
 async def show(call: Call) -> web.Response:
-    return await call.answer(KIND, str(call.uuid("lago_id", KIND)))
+    return await _answer(call, call.uuid("lago_id", KIND))
 
 
 async def change(call: Call) -> web.Response:
@@ -162,7 +180,7 @@ async def change(call: Call) -> web.Response:
         input=given,
     )
     await call.execute(command)
-    return await call.answer(KIND, str(note_id))
+    return await _answer(call, note_id)
 
 
 async def void(call: Call) -> web.Response:
@@ -173,7 +191,15 @@ async def void(call: Call) -> web.Response:
         credit_note_id=note_id,
     )
     await call.execute(command)
-    return await call.answer(KIND, str(note_id))
+    return await _answer(call, note_id)
+
+
+async def download(call: Call) -> web.Response:
+    """The note without sections, with the address of a PDF that is ready."""
+    note_id = call.uuid("lago_id", KIND)
+    note = with_file(call, await call.stored(KIND, str(note_id)))
+    await call.engine.document_pdf(call.organization_id, KIND, note_id)
+    return object_answer(KIND, without(note, *DETAILS))
 
 
 async def _owner(call: Call, note_id: UUID) -> UUID:
@@ -224,6 +250,8 @@ ROUTES = (
     get("/credit_notes/{lago_id}", show),
     *update("/credit_notes/{lago_id}", change),
     put("/credit_notes/{lago_id}/void", void),
+    post("/credit_notes/{lago_id}/download", download),
+    post("/credit_notes/{lago_id}/download_pdf", download),
     post("/credit_notes/{lago_id}/metadata", replace_metadata),
     *update("/credit_notes/{lago_id}/metadata", merge_metadata),
     delete("/credit_notes/{lago_id}/metadata", drop_metadata),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from lago_engine.api import filters
 from lago_engine.api.answers import empty, object_answer
 from lago_engine.api.bodies import as_text
 from lago_engine.api.call import Call, event_of
-from lago_engine.api.files import invoice_file_url
+from lago_engine.api.files import file_url
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, post, put, update
@@ -38,7 +38,7 @@ from lago_engine.projecting.presenting import HIDDEN, present_invoice, subscript
 from lago_engine.projecting.wire import Members, members, read_string, without
 from lago_engine.store.query import AnyOf, Filter
 
-KIND = "invoice"
+KIND: Final = "invoice"
 
 STATUSES = ("draft", "finalized", "voided", "failed", "pending")
 HIDDEN_STATUSES = ("open", "closed", "generating")
@@ -153,7 +153,7 @@ def with_file(call: Call, invoice: Members) -> Members:
     """The invoice with the address of its PDF, which exists from finalization on."""
     if read_string(invoice["status"]) in ("finalized", "voided"):
         invoice_id = UUID(read_string(invoice["lago_id"]))
-        url = invoice_file_url(call.request, call.organization_id, invoice_id)
+        url = file_url(call.request, KIND, call.organization_id, invoice_id)
         invoice["file_url"] = url
     return invoice
 
@@ -266,14 +266,21 @@ async def download(call: Call) -> web.Response:
     invoice = without(members(await call.stored(KIND, str(invoice_id))), HIDDEN, *LISTED, *DETAILS)
     if read_string(invoice["status"]) != "finalized":
         raise NotFound(KIND)
-    await call.engine.invoice_pdf(call.organization_id, invoice_id)
+    await call.engine.document_pdf(call.organization_id, KIND, invoice_id)
     return object_answer(KIND, with_file(call, invoice))
+
+
+async def explain(call: Call) -> web.Response:
+    """Where every amount comes from, down to usage events; of our own (docs/differences-from-lago.md)."""
+    explained = await call.engine.explain_invoice(call.organization_id, call.uuid("lago_id", KIND))
+    return object_answer("invoice_explanation", explained)
 
 
 ROUTES = (
     get("/invoices", index),
     post("/invoices", create),
     get("/invoices/{lago_id}", show),
+    get("/invoices/{lago_id}/explain", explain),
     put("/invoices/{lago_id}/refresh", refresh),
     put("/invoices/{lago_id}/finalize", finalize),
     *update("/invoices/{lago_id}", change),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -12,13 +12,18 @@ import msgspec
 
 from lago_engine.audit.priced import bucket_of, priced_charges
 from lago_engine.audit.segments import iter_segments
+from lago_engine.documents.stored import generated_document
 from lago_engine.domain.instants import parse_instant
-from lago_engine.domain.rating.derivation import formulas
+from lago_engine.domain.invoicing.issued import GeneratedDocument
+from lago_engine.domain.rating.derivation import conversion, formulas
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import NotFound
 from lago_engine.metering import MeteredCharge, scan_events
 from lago_engine.store.documents import Filter, Query
 from lago_engine.store.port import Store
+
+SegmentsOf = Callable[[UUID, str], Iterable[bytes]]
+"""The usage segments that may hold events of (organization, external subscription id), in log order."""
 
 EVENTS_SHOWN_MAX = 1_000
 EVENTS_READ_MAX = 1_000_000
@@ -36,44 +41,65 @@ class UsageLine(msgspec.Struct, frozen=True, kw_only=True):
 class FeeExplained(msgspec.Struct, frozen=True, kw_only=True):
     """A fee with its derivation in words; `events` are the newest `EVENTS_SHOWN_MAX` of `events_count`."""
 
-    fee_id: str
+    lago_id: str
     item: str
     amount_cents: int
     taxes_amount_cents: int
     derivation: list[str]
-    window: tuple[str, str]
+    from_date: str | None
+    to_date: str | None
     events_count: int | None
     events: list[UsageLine]
 
 
 class InvoiceExplained(msgspec.Struct, frozen=True, kw_only=True):
-    """An invoice with its derivation."""
+    """An invoice with its derivation. document: its PDF, once it is made."""
 
-    invoice_id: str
+    lago_id: str
     number: str
     status: str
     currency: str
     total_amount_cents: int
     derivation: list[str]
     fees: list[FeeExplained]
+    document: GeneratedDocument | None
 
 
 def explain(store: Store, invoice: str) -> InvoiceExplained:
-    """Explain an invoice by id or by number. Raises NotFound."""
+    """Explain an invoice by id or by number, without an index of its usage. Raises NotFound."""
     organization_id, document = _find(store, invoice)
+    return explain_document(store, organization_id, document, lambda *_: iter_segments(store))
+
+
+def explain_stored(
+    store: Store, organization_id: UUID, invoice_id: UUID, segments_of: SegmentsOf
+) -> InvoiceExplained:
+    """Explain an invoice of an organization by id. Raises NotFound."""
+    body = store.documents.get(organization_id, "invoice", str(invoice_id))
+    if body is None:
+        raise NotFound("invoice")
+    return explain_document(store, organization_id, msgspec.json.decode(body), segments_of)
+
+
+def explain_document(
+    store: Store, organization_id: UUID, document: Mapping[str, Any], segments_of: SegmentsOf
+) -> InvoiceExplained:
+    """Explain an invoice that is at hand as its stored document. Blocking."""
     customer_id, invoice_id = UUID(document["customer"]["lago_id"]), UUID(document["lago_id"])
     charges = priced_charges(store, customer_id, invoice_id)
     fees = [
-        _fee(store, organization_id, fee, charges, document["currency"]) for fee in document["fees"]
+        _fee(organization_id, fee, charges, document["currency"], segments_of)
+        for fee in document["fees"]
     ]
     return InvoiceExplained(
-        invoice_id=document["lago_id"],
+        lago_id=document["lago_id"],
         number=document["number"],
         status=document["status"],
         currency=document["currency"],
         total_amount_cents=document["total_amount_cents"],
         derivation=list(_totals(document)),
         fees=fees,
+        document=generated_document(store, organization_id, invoice_id),
     )
 
 
@@ -108,11 +134,14 @@ def _totals(invoice: Mapping[str, Any]) -> Iterator[str]:
         )
     yield f"taxes, rounded once on the sum: {invoice['taxes_amount_cents']}"
     yield from _credits(invoice, before_taxes=False)
-    credit_notes = invoice["credit_notes_amount_cents"]
+    if prepaid := invoice["prepaid_credit_amount_cents"]:
+        yield f"prepaid credits: -{prepaid} (at most what is left after credit notes)"
+    deducted = "".join(
+        f" - {cents}" for cents in (invoice["credit_notes_amount_cents"], prepaid) if cents
+    )
     yield (
         f"total: {invoice['sub_total_excluding_taxes_amount_cents']} + "
-        f"{invoice['taxes_amount_cents']}{f' - {credit_notes}' if credit_notes else ''} "
-        f"= {invoice['total_amount_cents']}"
+        f"{invoice['taxes_amount_cents']}{deducted} = {invoice['total_amount_cents']}"
     )
 
 
@@ -131,26 +160,28 @@ def _credits(invoice: Mapping[str, Any], *, before_taxes: bool) -> Iterator[str]
 
 
 def _fee(
-    store: Store,
     organization_id: UUID,
     fee: Mapping[str, Any],
     charges: Mapping[UUID, MeteredCharge],
     currency: str,
+    segments_of: SegmentsOf,
 ) -> FeeExplained:
-    window = fee["from_date"], fee["to_date"]
     events: list[UsageLine] = []
     prorated = False
-    if fee["item"]["type"] == "charge" and fee["lago_true_up_parent_fee_id"] is None:
+    if "event_transaction_id" in fee:
+        events = _billed_event(organization_id, fee, segments_of)
+    elif fee["item"]["type"] == "charge" and fee["lago_true_up_parent_fee_id"] is None:
         charge = charges[UUID(fee["lago_charge_id"])]
         prorated = charge.keeps_changes
-        events = _events(store, organization_id, fee, charge, window)
+        events = _events(organization_id, fee, charge, segments_of)
     return FeeExplained(
-        fee_id=fee["lago_id"],
+        lago_id=fee["lago_id"],
         item=_named(fee["item"]),
         amount_cents=fee["amount_cents"],
         taxes_amount_cents=fee["taxes_amount_cents"],
         derivation=list(_derivation(fee, currency, prorated=prorated)),
-        window=window,
+        from_date=fee["from_date"],
+        to_date=fee["to_date"],
         events_count=fee["events_count"],
         events=events,
     )
@@ -171,6 +202,9 @@ def _derivation(fee: Mapping[str, Any], currency: str, *, prorated: bool) -> Ite
     if fee["item"]["type"] == "subscription":
         yield f"plan price {fee['amount_details'].get('plan_amount_cents')}, {days}"
         yield f"exact amount {exact}"
+    elif fee["item"]["type"] == "commitment":
+        yield f"what the fees of the window fall short of the minimum commitment, {days}"
+        yield f"exact amount {exact} (half away from zero)"
     elif fee["item"]["type"] == "add_on":
         yield f"{fee['units']} × {fee['precise_unit_amount']} = {exact} (half away from zero)"
     elif fee["lago_true_up_parent_fee_id"] is not None:
@@ -189,7 +223,10 @@ def _derivation(fee: Mapping[str, Any], currency: str, *, prorated: bool) -> Ite
 
 def _pricing(fee: Mapping[str, Any], exact: str) -> Iterator[str]:
     """The formulas of the charge model; without any, units times their price."""
+    unit = fee["pricing_unit_details"]
     lines = list(formulas(fee["amount_details"], fee["units"], _PlainNumbers()))
+    if unit is not None:
+        lines.append(f"{conversion(unit, _PlainNumbers())} (of {unit['pricing_unit_code']})")
     yield from lines
     product = "exact amount" if lines else f"{fee['units']} × {fee['precise_unit_amount']} ="
     yield f"{product} {exact} (half away from zero)"
@@ -208,20 +245,40 @@ class _PlainNumbers:
         return f"{percent} %"
 
 
+def _billed_event(
+    organization_id: UUID, fee: Mapping[str, Any], segments_of: SegmentsOf
+) -> list[UsageLine]:
+    """The one event of a fee in advance."""
+    body = scan_events(
+        organization_id,
+        segments_of(organization_id, fee["external_subscription_id"]),
+        external_subscription_id=fee["external_subscription_id"],
+        transaction_id=fee["event_transaction_id"],
+        limit=1,
+    )[1]
+    return [
+        UsageLine(
+            transaction_id=event["transaction_id"],
+            timestamp=event["timestamp"],
+            properties=event["properties"],
+        )
+        for event in msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal).decode(body)
+    ]
+
+
 def _events(
-    store: Store,
     organization_id: UUID,
     fee: Mapping[str, Any],
     charge: MeteredCharge,
-    window: tuple[str, str],
+    segments_of: SegmentsOf,
 ) -> list[UsageLine]:
     """The newest events of the fee's bucket; of a recurring metric those before the window count too."""
-    start, end = parse_instant(window[0]), parse_instant(window[1])
+    start, end = parse_instant(fee["from_date"]), parse_instant(fee["to_date"])
     assert start is not None
     assert end is not None
     body = scan_events(
         organization_id,
-        iter_segments(store),
+        segments_of(organization_id, fee["external_subscription_id"]),
         code=fee["item"]["code"],
         external_subscription_id=fee["external_subscription_id"],
         from_us=None if charge.recurring else micros(start),

@@ -1,4 +1,4 @@
-"""The words of an invoice in every supported language; one table, checked for gaps by its type."""
+"""The words of the documents in every supported language; one table, checked for gaps by its type."""
 
 from __future__ import annotations
 
@@ -49,6 +49,19 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     offset: str
     due: str
     page: str
+    credit_note_title: str
+    document_number: str
+    coupons: str
+    credited: str
+    refunded: str
+    offset_on: str
+    total_credited: str
+    receipt: str
+    paid_on: str
+    payment_method: str
+    manual_payment: str
+    payment_reference: str
+    amount_paid: str
 
 
 def labels_for(locale: str | None) -> tuple[str, Labels]:
@@ -100,6 +113,19 @@ _EN = Labels(
     offset="Offset by credit notes",
     due="Total due",
     page="Page {page} of {pages}",
+    credit_note_title="Credit note",
+    document_number="Number",
+    coupons="Coupons",
+    credited="Credited to future invoices",
+    refunded="Refunded",
+    offset_on="Deducted from invoice {name}",
+    total_credited="Total credited",
+    receipt="Receipt",
+    paid_on="Payment date",
+    payment_method="Payment method",
+    manual_payment="Bank transfer or other",
+    payment_reference="Payment reference",
+    amount_paid="Amount paid",
 )
 
 _FR = Labels(
@@ -140,6 +166,19 @@ _FR = Labels(
     offset="Compensé par avoirs",
     due="Total à payer",
     page="Page {page} sur {pages}",
+    credit_note_title="Avoir",
+    document_number="Numéro",
+    coupons="Coupons",
+    credited="Crédité sur les prochaines factures",
+    refunded="Remboursé",
+    offset_on="Déduit de la facture {name}",
+    total_credited="Total crédité",
+    receipt="Reçu",
+    paid_on="Date de paiement",
+    payment_method="Moyen de paiement",
+    manual_payment="Virement ou autre",
+    payment_reference="Référence de paiement",
+    amount_paid="Montant payé",
 )
 
 _DE = Labels(
@@ -181,6 +220,19 @@ _DE = Labels(
     offset="Verrechnet mit Rechnungskorrekturen",
     due="Zu zahlender Betrag",
     page="Seite {page} von {pages}",
+    credit_note_title="Rechnungskorrektur",
+    document_number="Nummer",
+    coupons="Gutscheine",
+    credited="Guthaben für künftige Rechnungen",
+    refunded="Erstattet",
+    offset_on="Abgezogen von Rechnung {name}",
+    total_credited="Gutgeschriebener Betrag",
+    receipt="Zahlungsbeleg",
+    paid_on="Zahlungsdatum",
+    payment_method="Zahlungsart",
+    manual_payment="Überweisung oder andere",
+    payment_reference="Zahlungsreferenz",
+    amount_paid="Gezahlter Betrag",
 )
 
 _ES = Labels(
@@ -221,6 +273,19 @@ _ES = Labels(
     offset="Compensado con notas de crédito",
     due="Total a pagar",
     page="Página {page} de {pages}",
+    credit_note_title="Nota de crédito",
+    document_number="Número",
+    coupons="Cupones",
+    credited="Abonado para próximas facturas",
+    refunded="Reembolsado",
+    offset_on="Deducido de la factura {name}",
+    total_credited="Total abonado",
+    receipt="Recibo",
+    paid_on="Fecha de pago",
+    payment_method="Método de pago",
+    manual_payment="Transferencia u otro",
+    payment_reference="Referencia de pago",
+    amount_paid="Importe pagado",
 )
 
 _IT = Labels(
@@ -261,6 +326,19 @@ _IT = Labels(
     offset="Compensato con note di credito",
     due="Totale da pagare",
     page="Pagina {page} di {pages}",
+    credit_note_title="Nota di credito",
+    document_number="Numero",
+    coupons="Coupon",
+    credited="Accreditato sulle prossime fatture",
+    refunded="Rimborsato",
+    offset_on="Detratto dalla fattura {name}",
+    total_credited="Totale accreditato",
+    receipt="Ricevuta",
+    paid_on="Data di pagamento",
+    payment_method="Metodo di pagamento",
+    manual_payment="Bonifico o altro",
+    payment_reference="Riferimento del pagamento",
+    amount_paid="Importo pagato",
 )
 
 _PT_BR = Labels(
@@ -301,6 +379,19 @@ _PT_BR = Labels(
     offset="Compensado com notas de crédito",
     due="Total a pagar",
     page="Página {page} de {pages}",
+    credit_note_title="Nota de crédito",
+    document_number="Número",
+    coupons="Cupons",
+    credited="Creditado em próximas faturas",
+    refunded="Reembolsado",
+    offset_on="Deduzido da fatura {name}",
+    total_credited="Total creditado",
+    receipt="Recibo",
+    paid_on="Data do pagamento",
+    payment_method="Forma de pagamento",
+    manual_payment="Transferência ou outra",
+    payment_reference="Referência do pagamento",
+    amount_paid="Valor pago",
 )
 
 _NB = Labels(
@@ -341,6 +432,19 @@ _NB = Labels(
     offset="Motregnet med kreditnotaer",
     due="Å betale",
     page="Side {page} av {pages}",
+    credit_note_title="Kreditnota",
+    document_number="Nummer",
+    coupons="Kuponger",
+    credited="Godskrevet fremtidige fakturaer",
+    refunded="Refundert",
+    offset_on="Trukket fra faktura {name}",
+    total_credited="Sum kreditert",
+    receipt="Kvittering",
+    paid_on="Betalingsdato",
+    payment_method="Betalingsmåte",
+    manual_payment="Bankoverføring eller annet",
+    payment_reference="Betalingsreferanse",
+    amount_paid="Betalt beløp",
 )
 
 _SV = Labels(
@@ -381,6 +485,19 @@ _SV = Labels(
     offset="Kvittat mot kreditnotor",
     due="Att betala",
     page="Sida {page} av {pages}",
+    credit_note_title="Kreditfaktura",
+    document_number="Nummer",
+    coupons="Kuponger",
+    credited="Tillgodo på kommande fakturor",
+    refunded="Återbetalt",
+    offset_on="Avdraget från faktura {name}",
+    total_credited="Summa krediterat",
+    receipt="Kvitto",
+    paid_on="Betalningsdatum",
+    payment_method="Betalningssätt",
+    manual_payment="Banköverföring eller annat",
+    payment_reference="Betalningsreferens",
+    amount_paid="Betalt belopp",
 )
 
 LABELS: Final[Mapping[str, Labels]] = MappingProxyType(

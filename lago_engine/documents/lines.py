@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from lago_engine.documents.formats import Formats
 from lago_engine.documents.labels import Labels
 from lago_engine.documents.model import Group, Line
-from lago_engine.domain.rating.derivation import formulas
+from lago_engine.domain.rating.derivation import InUnit, conversion, formulas
 from lago_engine.domain.timezones import local_date
 
 Wire = Mapping[str, Any]
@@ -68,7 +68,7 @@ def _title(subscription: Wire | None, fees: Sequence[Wire]) -> str | None:
 
 def _line(fee: Wire, period: Days | None, labels: Labels, formats: Formats, tz: ZoneInfo) -> Line:
     return Line(
-        name=_name(fee, labels),
+        name=fee_name(fee, labels),
         notes=tuple(_notes(fee, period, formats, tz)),
         units=formats.quantity(fee["units"]),
         unit_price=formats.unit_price(fee["precise_unit_amount"]),
@@ -77,7 +77,8 @@ def _line(fee: Wire, period: Days | None, labels: Labels, formats: Formats, tz: 
     )
 
 
-def _name(fee: Wire, labels: Labels) -> str:
+def fee_name(fee: Wire, labels: Labels) -> str:
+    """What a line calls its fee."""
     item = fee["item"]
     name: str = item.get("invoice_display_name") or item["name"]
     if fee.get("lago_true_up_parent_fee_id") is not None:
@@ -87,7 +88,15 @@ def _name(fee: Wire, labels: Labels) -> str:
     return name
 
 
-def _notes(fee: Wire, period: Days | None, formats: Formats, tz: ZoneInfo) -> Iterable[str]:
+def fee_notes(fee: Wire, formats: Formats, tz: ZoneInfo) -> Iterable[str]:
+    """Which filter, group and days of a fee are meant."""
+    yield from _bucket(fee)
+    days = fee_days(fee, tz)
+    if days is not None:
+        yield formats.period(*days)
+
+
+def _bucket(fee: Wire) -> Iterable[str]:
     item = fee["item"]
     if item.get("filter_invoice_display_name"):
         yield item["filter_invoice_display_name"]
@@ -95,11 +104,19 @@ def _notes(fee: Wire, period: Days | None, formats: Formats, tz: ZoneInfo) -> It
         yield ", ".join(value for values in item["filters"].values() for value in values)
     for key, value in (item.get("grouped_by") or {}).items():
         yield f"{key}: {value or '–'}"
+
+
+def _notes(fee: Wire, period: Days | None, formats: Formats, tz: ZoneInfo) -> Iterable[str]:
+    yield from _bucket(fee)
     if fee.get("description"):
         yield fee["description"]
+    unit = fee.get("pricing_unit_details")
+    prices = formats if unit is None else InUnit(formats, unit["short_name"])
     # A true-up repeats the details of the fee it stands beside.
     if fee.get("lago_true_up_parent_fee_id") is None:
-        yield from formulas(fee.get("amount_details") or {}, fee["units"], formats)
+        yield from formulas(fee.get("amount_details") or {}, fee["units"], prices)
+    if unit is not None:
+        yield conversion(unit, formats)
     # The header names the whole period, so a line repeats it only when its own one differs.
     days = fee_days(fee, tz)
     if days is not None and days != period:

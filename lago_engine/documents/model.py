@@ -1,4 +1,4 @@
-"""What an invoice template is given: finished texts, in print order.
+"""What a template is given: finished texts, in print order.
 
 Every amount, date and label is formatted already; a template only places them. The structs are sent
 to the template as one JSON object with these member names (docs/invoice-template.md).
@@ -13,6 +13,10 @@ from lago_engine.errors import LagoError
 
 class DocumentError(LagoError):
     """The document cannot be produced: a broken template, a missing glyph, or sums that disagree."""
+
+
+class MissingGlyph(DocumentError):
+    """A character that no font has, which PDF/A forbids."""
 
 
 class Party(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,13 +34,16 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One fee. `notes` say which filter, group, description and period it covers, and how its amount came about."""
+    """One fee, or what is said of one. A member is null when its column is.
+
+    `notes` say which filter, group, description and period it covers, and how its amount came about.
+    """
 
     name: str
     notes: tuple[str, ...]
-    units: str
-    unit_price: str
-    tax_rate: str
+    units: str | None
+    unit_price: str | None
+    tax_rate: str | None
     amount: str
 
 
@@ -61,25 +68,25 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A custom section of the invoice: free text under a heading."""
+    """A custom section: free text under a heading."""
 
     title: str
     body: str
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
-    """The headings of the fee table."""
+    """The headings of the table; null: this kind of document has no such column."""
 
     item: str
-    units: str
-    unit_price: str
-    tax_rate: str
+    units: str | None
+    unit_price: str | None
+    tax_rate: str | None
     amount: str
     subtotal: str
 
 
-class InvoiceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole invoice.
+class DocumentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole invoice, credit note or receipt; `due` is what it amounts to.
 
     language: ISO 639-1 code; region: ISO 3166-1 code or null. paper: a Typst paper name.
     issued_on: year, month, day. watermark: text across the page of a document that is not in force.

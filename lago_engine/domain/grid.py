@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -52,20 +53,11 @@ class Grid(msgspec.Struct, frozen=True):
 
     def start(self, day: date) -> date:
         """The latest start on or before `day`."""
-        if self.interval == "weekly":
-            return day - timedelta(days=(day.weekday() - self.origin.weekday()) % 7)
-        step = MONTHS[self.interval]
-        month = month_index(day)
-        month -= (month - month_index(self.origin)) % step
-        start = self._start_in(month)
-        return start if start <= day else self._start_in(month - step)
+        return _start(self.interval, self.origin, day)
 
     def next(self, start: date) -> date:
         """The start that follows `start`, which must itself be one."""
-        assert self.start(start) == start
-        if self.interval == "weekly":
-            return start + timedelta(days=7)
-        return self._start_in(month_index(start) + MONTHS[self.interval])
+        return _next(self.interval, self.origin, start)
 
     def period(self, day: date) -> Period:
         """The period that contains `day`."""
@@ -80,10 +72,31 @@ class Grid(msgspec.Struct, frozen=True):
         """Days of the whole period that contains `day`: the divisor of every proration."""
         return self.period(day).days
 
-    def _start_in(self, month: int) -> date:
-        year, month_before = divmod(month, 12)
-        days = monthrange(year, month_before + 1)[1]
-        return date(year, month_before + 1, min(self.origin.day, days))
+
+# Customers billed on one day ask for the same dates again and again.
+@lru_cache(maxsize=65_536)
+def _start(interval: Interval, origin: date, day: date) -> date:
+    if interval == "weekly":
+        return day - timedelta(days=(day.weekday() - origin.weekday()) % 7)
+    step = MONTHS[interval]
+    month = month_index(day)
+    month -= (month - month_index(origin)) % step
+    start = _start_in(month, origin)
+    return start if start <= day else _start_in(month - step, origin)
+
+
+@lru_cache(maxsize=65_536)
+def _next(interval: Interval, origin: date, start: date) -> date:
+    assert _start(interval, origin, start) == start
+    if interval == "weekly":
+        return start + timedelta(days=7)
+    return _start_in(month_index(start) + MONTHS[interval], origin)
+
+
+def _start_in(month: int, origin: date) -> date:
+    year, month_before = divmod(month, 12)
+    days = monthrange(year, month_before + 1)[1]
+    return date(year, month_before + 1, min(origin.day, days))
 
 
 def month_index(day: date) -> int:

@@ -9,8 +9,8 @@ instant `at` a billing refers to. A window is shown with inclusive microsecond e
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from datetime import date, datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,7 +22,6 @@ from lago_engine.domain.timezones import (
     SECOND,
     local_date,
     start_of_day,
-    to_exclusive,
     zone,
 )
 
@@ -41,12 +40,14 @@ __all__ = [
     "charges_days",
     "ended",
     "first_month",
-    "follow_zone_change",
+    "fixed_charges_days",
     "is_billing_day",
     "link_windows",
     "next_billing_at",
+    "next_fixed_charges_at",
     "period_containing",
     "picked_periods",
+    "running_fixed_charges",
     "termination_windows",
 ]
 
@@ -54,10 +55,6 @@ Status = Literal["pending", "incomplete", "active", "terminated", "canceled"]
 Succession = Literal["upgrade", "downgrade"]
 Mode = Literal["billing", "current_usage"]
 """`current_usage` takes the running period for everything: usage pages, alerts, upgrades."""
-
-# A zone moves the computed start of a window by less than the widest distance between two zones, and by up to four
-# days more where the anchor is a 1 March in one zone and a 28 February in the other.
-_ZONE_SHIFT_MAX: Final = timedelta(days=4, hours=26)
 
 
 class PeriodSubject(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,37 +304,26 @@ def _same_boundaries(sub: PeriodSubject, one: Windows, other: Windows) -> bool:
     return key(one) == key(other)
 
 
-def follow_zone_change(windows: Windows, *, last: Windows) -> Windows:
-    """The usage windows moved to begin where those of `last` ended, without gap or overlap.
-
-    For the first link after the customer's zone changed; `last` is the latest link, made in the old
-    zone. The base-fee window stays.
-    """
-    return msgspec.structs.replace(
-        windows,
-        charges_from=_continued(windows.charges_from, windows.charges_to, last.charges_to),
-        fixed_charges_from=_continued(
-            windows.fixed_charges_from, windows.fixed_charges_to, last.fixed_charges_to
-        ),
-    )
-
-
-def _continued(
-    start: datetime | None, end: datetime | None, last_end: datetime | None
-) -> datetime | None:
-    if start is None or end is None or last_end is None:
-        return start
-    continued = to_exclusive(last_end)
-    if abs(continued - start) >= _ZONE_SHIFT_MAX:
-        return start
-    # A window that had already been billed in full becomes empty, not reversed.
-    return min(continued, to_exclusive(end))
-
-
 def charges_days(sub: PeriodSubject, end: datetime) -> int:
     """The days of the whole period of a usage window that ends at `end`: its `charges_duration`."""
     # After a change of time zone a window begins before its period does; it never ends after it.
     return sub.charges_grid.length(sub.local_date(end))
+
+
+def fixed_charges_days(sub: PeriodSubject, end: datetime) -> int:
+    """The days of the whole period of a fixed-charge window that ends at `end`."""
+    return sub.fixed_charges_grid.length(sub.local_date(end))
+
+
+def running_fixed_charges(sub: PeriodSubject, at: datetime) -> tuple[datetime, datetime]:
+    """The fixed-charge window that contains `at`: there always is one, also where an invoice has none."""
+    return _usage_window(sub, sub.fixed_charges_grid.period(sub.local_date(at)))
+
+
+def next_fixed_charges_at(sub: PeriodSubject, at: datetime) -> datetime:
+    """The first instant of the fixed-charge period after the one that contains `at` (billing_periods §12.3)."""
+    grid = sub.fixed_charges_grid
+    return start_of_day(grid.next(grid.start(sub.local_date(at))), sub.tz)
 
 
 def period_containing(sub: PeriodSubject, at: datetime) -> Period:

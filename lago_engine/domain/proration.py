@@ -106,7 +106,8 @@ def base_fee(fee: BaseFeeInput) -> Prorated:
     so the full price needs no rule of its own, whatever was billed before.
     """
     sub = fee.subject
-    period_days = period_length(sub, fee.window[0])
+    # After a change of time zone a window may begin before its period does; it ends in it.
+    period_days = period_length(sub, fee.window[1])
     in_trial = fee.trial_end is not None and fee.trial_end > fee.window[0]
     if _is_paid_in_full(fee) and not in_trial:
         return prorate(fee.amount_cents, period_days, period_days)
@@ -119,6 +120,8 @@ def base_fee(fee: BaseFeeInput) -> Prorated:
 
 def _days_after_trial(fee: BaseFeeInput) -> int:
     start, end = fee.window
+    if start > end:
+        return 0
     if fee.trial_end is not None:
         if fee.trial_end >= end:
             return 0
@@ -127,9 +130,11 @@ def _days_after_trial(fee: BaseFeeInput) -> int:
 
 
 def _is_paid_in_full(fee: BaseFeeInput) -> bool:
-    """An advance anniversary plan that replaced no other pays every period in full, the first too."""
+    """An advance anniversary plan that replaced no other pays its first period in full, whenever it began."""
     sub = fee.subject
-    return sub.pay_in_advance and sub.billing_time == "anniversary" and fee.predecessor is None
+    first = sub.local_date(fee.window[0]) == sub.local_date(sub.start)
+    anniversary = sub.pay_in_advance and sub.billing_time == "anniversary"
+    return first and anniversary and fee.predecessor is None
 
 
 def _is_closing(sub: PeriodSubject, at: datetime) -> bool:

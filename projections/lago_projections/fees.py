@@ -14,6 +14,7 @@ from lago_engine.domain.invoicing.model import (
     AppliedTax,
     Fee,
     FeePaymentStatus,
+    FeePricingUnit,
     Invoice,
     StandaloneFee,
 )
@@ -73,7 +74,7 @@ def fee_object(fee: Fee, holder: Holder) -> Members:
         "lago_id": fee.id,
         "lago_charge_id": fee.charge_id,
         "lago_charge_filter_id": fee.charge_filter.id if fee.charge_filter else None,
-        "lago_fixed_charge_id": None,
+        "lago_fixed_charge_id": fee.fixed_charge.id if fee.fixed_charge else None,
         "lago_invoice_id": holder.invoice_id,
         "lago_true_up_fee_id": fee.true_up_fee_id,
         "lago_true_up_parent_fee_id": fee.true_up_parent_fee_id,
@@ -109,7 +110,7 @@ def fee_object(fee: Fee, holder: Holder) -> Members:
         "refunded_at": None,
         "amount_details": fee.amount_details,
         "self_billed": holder.self_billed,
-        "pricing_unit_details": None,
+        "pricing_unit_details": _in_unit(fee.pricing_unit or None),
         "presentation_breakdowns": breakdown_objects(fee.presentation_breakdowns or ()),
         "from_date": instant_offset(fee.from_datetime),
         "to_date": instant_offset(fee.to_datetime),
@@ -132,6 +133,22 @@ def fee_tax_object(tax: AppliedTax, fee: Fee, holder: Holder) -> Members:
         "amount_cents": tax.amount_cents,
         "amount_currency": holder.currency,
         "created_at": instant(holder.created_at),
+    }
+
+
+def _in_unit(unit: FeePricingUnit | None) -> Members | None:
+    """What the fee came to in the pricing unit of its charge."""
+    if unit is None:
+        return None
+    return {
+        "lago_pricing_unit_id": unit.id,
+        "pricing_unit_code": unit.code,
+        "short_name": unit.short_name,
+        "amount_cents": unit.amount_cents,
+        "precise_amount_cents": to_wire(unit.precise_amount_cents),
+        "unit_amount_cents": unit.unit_amount_cents,
+        "precise_unit_amount": to_wire(unit.precise_unit_amount),
+        "conversion_rate": to_wire(unit.conversion_rate),
     }
 
 

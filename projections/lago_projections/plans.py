@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lago_engine.domain.catalog.entities import (
+    AppliedPricingUnit,
     Charge,
     ChargeFilter,
     FixedCharge,
@@ -122,7 +123,7 @@ def charge_object(charge: Charge, organization: OrganizationState) -> Members:
         "min_amount_cents": charge.min_amount_cents,
         "accepts_target_wallet": charge.accepts_target_wallet,
         "properties": _properties(charge.properties),
-        "applied_pricing_unit": None,
+        "applied_pricing_unit": _applied_unit(charge.applied_pricing_unit),
         "lago_parent_id": charge.parent_id,
         "filters": [_filter_object(filter_, charge) for filter_ in charge.filters],
         "taxes": tax_objects(charge.tax_ids, organization),
@@ -182,6 +183,12 @@ def _filter_object(filter_: ChargeFilter, charge: Charge) -> Members:
         "properties": _properties(filter_.properties),
         "values": filter_.values,
     }
+
+
+def _applied_unit(applied: AppliedPricingUnit | None) -> Members | None:
+    if applied is None:
+        return None
+    return {"conversion_rate": to_wire(applied.conversion_rate), "code": applied.code}
 
 
 def _properties(properties: Mapping[str, Any]) -> Members:

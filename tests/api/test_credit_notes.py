@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import httpx
 import pytest
 from api.client import Api
+from pypdf import PdfReader
 
 
 @pytest.fixture
@@ -171,3 +174,24 @@ def test_lists_and_metadata(api: Api, invoice: Any) -> None:
     changed = {"credit_note": {"metadata": {"c": "3"}}}
     after = api("PUT", "/credit_notes/{}", note_id, body=changed)["credit_note"]
     assert after["metadata"] == {"c": "3"}
+
+
+@pytest.mark.parametrize("action", ["download", "download_pdf"])
+def test_a_note_is_downloaded_as_pdf(api: Api, invoice: Any, action: str) -> None:
+    note = api("POST", "/credit_notes", body=given(invoice, credit_amount_cents=6_000))
+    note = note["credit_note"]
+    answer = api("POST", "/credit_notes/{}/" + action, note["lago_id"])["credit_note"]
+    assert answer["file_url"] == note["file_url"]
+    assert not {"items", "customer", "applied_taxes"} & set(answer)
+    file = httpx.get(answer["file_url"])
+    assert file.headers["Content-Type"] == "application/pdf"
+    assert b"<pdfaid:part>3</pdfaid:part>" in file.content
+    text = PdfReader(io.BytesIO(file.content)).pages[0].extract_text()
+    assert note["number"] in text
+    assert "Total credited" in text
+    (listed,) = api("GET", "/credit_notes")["credit_notes"]
+    assert listed["file_url"] == note["file_url"]
+    other = answer["file_url"].replace("/credit_notes/", "/invoices/")
+    assert httpx.get(other).status_code == 404
+    unknown = api("POST", "/credit_notes/{}/" + action, invoice["lago_id"], status=404)
+    assert unknown["code"] == "credit_note_not_found"

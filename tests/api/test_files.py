@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from lago_engine.api.files import invoice_file_name, read_invoice_file_name
+from lago_engine.api.files import file_name, read_file_name
 
 SECRET = b"s" * 32
 
 
 def test_a_name_leads_back_to_its_invoice() -> None:
     organization_id, invoice_id = uuid4(), uuid4()
-    name = invoice_file_name(SECRET, organization_id, invoice_id)
+    name = file_name(SECRET, "invoice", organization_id, invoice_id)
     assert name.endswith(".pdf")
-    assert read_invoice_file_name(SECRET, name) == (organization_id, invoice_id)
+    assert read_file_name(SECRET, "invoice", name) == (organization_id, invoice_id)
+
+
+def test_a_name_is_good_for_its_kind_only() -> None:
+    name = file_name(SECRET, "invoice", uuid4(), uuid4())
+    assert read_file_name(SECRET, "credit_note", name) is None
 
 
 def test_another_secret_gives_another_name() -> None:
-    name = invoice_file_name(SECRET, uuid4(), uuid4())
-    assert read_invoice_file_name(b"t" * 32, name) is None
+    name = file_name(SECRET, "invoice", uuid4(), uuid4())
+    assert read_file_name(b"t" * 32, "invoice", name) is None
 
 
 def test_every_altered_character_is_noticed() -> None:
-    name = invoice_file_name(SECRET, uuid4(), uuid4())
+    name = file_name(SECRET, "invoice", uuid4(), uuid4())
     for place, character in enumerate(name):
         other = "A" if character != "A" else "B"
-        assert read_invoice_file_name(SECRET, name[:place] + other + name[place + 1 :]) is None
+        assert read_file_name(SECRET, "invoice", name[:place] + other + name[place + 1 :]) is None
 
 
 def test_other_names_are_nobodys() -> None:
-    name = invoice_file_name(SECRET, uuid4(), uuid4())
+    name = file_name(SECRET, "invoice", uuid4(), uuid4())
     for other in ("", ".pdf", "x.pdf", name[:-4], name + ".pdf", name.replace(".pdf", ".png"), "é"):
-        assert read_invoice_file_name(SECRET, other) is None
+        assert read_file_name(SECRET, "invoice", other) is None

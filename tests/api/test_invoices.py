@@ -77,6 +77,7 @@ def test_a_finalized_invoice_has_all_sections(shop: Api) -> None:
     ("method", "template"),
     [
         ("GET", "/invoices/{}"),
+        ("GET", "/invoices/{}/explain"),
         ("PUT", "/invoices/{}/refresh"),
         ("PUT", "/invoices/{}/finalize"),
         ("POST", "/invoices/{}/void"),
@@ -165,6 +166,34 @@ def test_a_draft_has_nothing_to_download(shop: Api) -> None:
     invoice = draft(shop)
     refused = shop("POST", "/invoices/{}/download", invoice["lago_id"], status=404)
     assert refused["code"] == "invoice_not_found"
+
+
+# --- where amounts come from --------------------------------------------------------------------
+
+
+def test_an_invoice_is_explained_down_to_its_usage_events(shop: Api) -> None:
+    invoice = show(shop, bill(shop))
+    explained = shop("GET", "/invoices/{}/explain", invoice["lago_id"])["invoice_explanation"]
+    for name in ("lago_id", "number", "status", "currency", "total_amount_cents"):
+        assert explained[name] == invoice[name]
+    assert [fee["lago_id"] for fee in explained["fees"]] == [
+        fee["lago_id"] for fee in invoice["fees"]
+    ]
+    assert explained["derivation"][0] == "fees: 1000 + 200 = 1200"
+    base, usage = explained["fees"]
+    assert base["events"] == []
+    assert usage["item"] == "charge storage"
+    assert usage["amount_cents"] == 200
+    shown = [event["transaction_id"] for event in usage["events"]]
+    assert len(shown) == usage["events_count"] == 1
+    assert set(usage["events"][0]) == {"transaction_id", "timestamp", "properties"}
+
+
+def test_a_draft_is_explained_too(shop: Api) -> None:
+    invoice = draft(shop)
+    explained = shop("GET", "/invoices/{}/explain", invoice["lago_id"])["invoice_explanation"]
+    assert explained["status"] == "draft"
+    assert explained["total_amount_cents"] == invoice["total_amount_cents"]
 
 
 # --- lists -------------------------------------------------------------------------------------

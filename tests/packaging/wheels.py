@@ -46,7 +46,7 @@ def test_the_engine_carries_its_core_stub_and_template() -> None:
         entries = set(archive.namelist())
         metadata = archive.read("lago_engine-0.1.0.dist-info/WHEEL").decode()
     assert {
-        f"lago_engine/{name}" for name in ("_core.pyi", "_core.abi3.so", "documents/invoice.typ")
+        f"lago_engine/{name}" for name in ("_core.pyi", "_core.abi3.so", "documents/document.typ")
     } <= entries
     assert any(entry.endswith("licenses/LICENSE") for entry in entries)
     assert "Tag: cp311-abi3-" in metadata

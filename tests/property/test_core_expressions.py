@@ -92,6 +92,8 @@ def damaged(draw: st.DrawFn) -> str:
 @example("1+" * 2047 + "1")
 @example("1+" * 2048 + "1")
 @example("9" * 1001)
+@example("round(0, -99999999999)")
+@example("round(5, -3000) + ceil(5, -3000)")
 def test_any_text_parses_or_is_refused(text: str) -> None:
     assert outcome(text) == expected_outcome(text)
 

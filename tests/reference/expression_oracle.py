@@ -118,7 +118,8 @@ def rounded(number: Decimal, places: Decimal, rounding: str) -> Decimal:
         return number
     if cut < -2 * DIGITS_MAX:
         cut = -2 * DIGITS_MAX
-    return checked(number.quantize(Decimal((0, (1,), -cut)), rounding, EXACT))
+    result = number.quantize(Decimal((0, (1,), -cut)), rounding, EXACT)
+    return checked(result) if result else Decimal(0)
 
 
 def property_value(properties: dict[str, Any], name: str) -> Value:

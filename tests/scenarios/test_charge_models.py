@@ -9,7 +9,7 @@ import pytest
 from engine_kit import Home, Shop, sandbox
 
 from lago_engine.audit.explain import explain
-from lago_engine.documents.render import render_invoice
+from lago_engine.documents.render import Style, render_invoice
 from lago_engine.documents.view import invoice_view
 from lago_engine.domain import commands as c
 
@@ -164,7 +164,7 @@ def _assert_printed(shop: Shop, invoice: dict[str, Any]) -> None:
     fee = charge_fee(invoice)
     has_formula = bool(fee["amount_details"])
     assert any(sign in note for note in notes for sign in "×€") is has_formula, notes
-    assert render_invoice(invoice, organization, archival=True).startswith(b"%PDF-")
+    assert render_invoice(invoice, organization, Style(archival=True)).startswith(b"%PDF-")
     explained = explain(shop.engine.store, invoice["lago_id"])
     (lines,) = (each.derivation for each in explained.fees if each.item.startswith("charge"))
     assert lines[0].endswith(f"aggregate to {fee['units']} units")

@@ -9,7 +9,7 @@ from engine_kit import Home, Shop, instant, running, sandbox
 
 from lago_engine.audit.explain import explain
 from lago_engine.clock import ManualClock
-from lago_engine.documents.render import render_invoice
+from lago_engine.documents.render import Style, render_invoice
 from lago_engine.documents.view import invoice_view
 from lago_engine.domain import commands as c
 
@@ -130,7 +130,7 @@ async def test_each_bucket_has_its_fee_from_usage_to_replay(tmp_path: Path) -> N
             line.notes for group in invoice_view(final, organization).groups for line in group.lines
         ]
         assert notes[1:5] == [("cloud: aws",), ("cloud: –",), ("us, eu",), ("Europe", "cloud: aws")]
-        assert render_invoice(final, organization, archival=True).startswith(b"%PDF-")
+        assert render_invoice(final, organization, Style(archival=True)).startswith(b"%PDF-")
         _assert_explained(shop, final)
     assert home.assert_sound().invoices == 2
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from engine_kit import Home, Shop, sandbox
 
+from lago_engine.audit.explain import explain
 from lago_engine.domain import commands as c
 
 TIERS = [
@@ -271,6 +272,13 @@ async def test_paid_fees_are_put_on_an_invoice_at_the_end_of_their_period(tmp_pa
             amount + taxes,
             0,
         )
+        store = home.store(read_only=True)
+        told = explain(store, invoice["lago_id"])
+        store.close()
+        assert [[line.transaction_id for line in fee.events] for fee in told.fees] == [
+            [first["event_transaction_id"]],
+            [second["event_transaction_id"]],
+        ]
         # A fee that is paid later waits for the end of the subscription.
         await shop.order(
             c.UpdateFee,
@@ -304,4 +312,30 @@ async def test_a_charge_that_is_gone_bills_nothing_and_holds_nothing_up(tmp_path
         await shop.use("acme", "calls")
         assert amounts(shop).count(7) >= 2
         assert shop.engine.partition.meter.pending_in_advance == 0
+    home.assert_sound()
+
+
+async def test_many_events_at_once_are_billed_once_each_in_the_order_of_the_log(
+    tmp_path: Path,
+) -> None:
+    """More than one decision takes, from several customers, with repetitions among them."""
+    home = Home(tmp_path)
+    graduated = {"charge_model": "graduated", "properties": {"graduated_ranges": TIERS}}
+    async with sandbox(home) as shop:
+        await subscribed(shop, {"metric": SUMMED, "invoiceable": False, **graduated})
+        await shop.customer("globex")
+        await shop.subscribe("globex", "pro")
+        batch = [
+            shop.event(customer, "gb", id=f"{customer}-{number}", gb="1")
+            for number in range(40)
+            for customer in ("acme", "globex")
+        ]
+        answers = await asyncio.gather(shop.ingest(batch), shop.ingest(batch), shop.ingest(batch))
+        assert sorted(status for status, _ in answers) == [200, 422, 422]
+        for customer in ("acme", "globex"):
+            made = [fee for fee in fees(shop) if fee["external_customer_id"] == customer]
+            assert [fee["event_transaction_id"] for fee in made] == [
+                f"{customer}-{number}" for number in range(40)
+            ]
+            assert [fee["amount_cents"] for fee in made] == [300, *[100] * 9, 350, *[50] * 29]
     home.assert_sound()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import logging
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ def main() -> None:
     arguments.add_argument("--customers", type=int, default=24)
     arguments.add_argument("--years", type=float, default=3)
     given = arguments.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     seeds = itertools.count(1) if given.seed is None else [given.seed]
     for seed in itertools.islice(seeds, given.seeds):
         started = time.monotonic()

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.cascade import cascaded
-from lago_engine.domain.catalog.entities import Charge, ChargeFilter, FixedCharge, Plan
+from lago_engine.domain.catalog.entities import (
+    AppliedPricingUnit,
+    BillableMetric,
+    Charge,
+    ChargeFilter,
+    FixedCharge,
+    MetricFilter,
+    Plan,
+)
 from lago_engine.domain.catalog.plan_overrides import copied
 
 
@@ -24,6 +32,12 @@ EU = ChargeFilter(
     id=make_id("eu"), values={"region": ("eu",)}, properties={"amount": "1"}, created_at=NOW
 )
 US = replace(EU, id=make_id("us"), values={"region": ("us",)}, properties={"amount": "2"})
+REGION = MetricFilter(key="region", values=("eu", "us"))
+METRIC = BillableMetric(
+    id=make_id("metric"), code="calls", name="Calls", aggregation_type="count_agg",
+    created_at=NOW, filters=(REGION,),
+)  # fmt: skip
+METRICS = {METRIC.id: METRIC}
 CHARGE = Charge(
     id=make_id("charge"), code="calls", billable_metric_id=make_id("metric"),
     billable_metric_code="calls", charge_model="standard", properties={"amount": "2"},
@@ -43,7 +57,7 @@ CHILD = copied(PARENT, subscription_id=make_id("subscription"), now=NOW)
 
 def after(child: Plan = CHILD, **changes: Any) -> Plan:
     """The child after its parent changed so."""
-    return cascaded(child, PARENT, replace(PARENT, version=2, **changes), now=NOW)
+    return cascaded(child, PARENT, replace(PARENT, version=2, **changes), METRICS, now=NOW)
 
 
 def priced(child: Plan = CHILD, **changes: Any) -> Plan:
@@ -149,3 +163,43 @@ def test_fixed_charges_follow_whole_or_not_at_all(own: dict[str, Any], expected:
     (fixed_charge,) = after(child, fixed_charges=(changed,)).fixed_charges
     assert (fixed_charge.units, fixed_charge.properties) == expected
     assert after(child, fixed_charges=()).fixed_charges == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"region": ("us", "asia"), "tier": ("gold",)}, {"region": ("us",)}),
+        ({"region": ("__ALL_FILTER_VALUES__",)}, {"region": ("__ALL_FILTER_VALUES__",)}),
+        ({"region": ("asia",)}, None),
+        ({"region": ("eu", "asia")}, None),
+    ],
+)
+def test_a_new_filter_comes_without_the_values_that_the_metric_lost(
+    given: dict[str, tuple[str, ...]], expected: dict[str, tuple[str, ...]] | None
+) -> None:
+    """Nothing comes when nothing is left, or what is left is priced already."""
+    new = replace(US, values=given)
+    child = after(charges=(replace(CHARGE, filters=(EU, new)),))
+    values = [filter_.values for filter_ in child.charges[0].filters]
+    assert values == [EU.values, *([expected] if expected else [])]
+
+
+def test_a_new_charge_comes_without_the_values_that_the_metric_lost() -> None:
+    new = replace(CHARGE, id=make_id("new"), filters=(replace(EU, values={"region": ("asia",)}),))
+    assert after(charges=(CHARGE, new)).charges[1].filters == ()
+
+
+@pytest.mark.parametrize(("own", "expected"), [("0.5", "0.7"), ("0.50", "0.7"), ("0.4", "0.4")])
+def test_the_rate_of_a_pricing_unit_follows_where_it_was_the_parents(
+    own: str, expected: str
+) -> None:
+    def in_credits(charge: Charge, rate: str) -> Charge:
+        applied = AppliedPricingUnit(code="credits", conversion_rate=Decimal(rate))
+        return replace(charge, applied_pricing_unit=applied)
+
+    parent = replace(PARENT, charges=(in_credits(CHARGE, "0.5"),))
+    child = replace(CHILD, charges=(in_credits(CHILD.charges[0], own),))
+    changed = replace(parent, version=2, charges=(in_credits(CHARGE, "0.7"),))
+    charge = cascaded(child, parent, changed, METRICS, now=NOW).charges[0]
+    assert charge.applied_pricing_unit is not None
+    assert charge.applied_pricing_unit.conversion_rate == Decimal(expected)

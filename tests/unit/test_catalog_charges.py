@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from catalog_kit import Catalog, attach
 
-from lago_engine.domain.catalog.entities import Charge
+from lago_engine.domain.catalog.entities import AppliedPricingUnit, Charge
 from lago_engine.domain.commands import (
     CreateBillableMetric,
     CreatePlan,
+    CreatePricingUnit,
     CreateTax,
     UpdatePlan,
 )
@@ -161,9 +163,17 @@ def test_a_charge_without_properties_costs_nothing(properties: Any) -> None:
         ({"filters": ["region"]}, {"filters": ["value_is_invalid"]}),
         ({"accepts_target_wallet": "maybe"}, {"accepts_target_wallet": ["value_is_invalid"]}),
         (
-            {"applied_pricing_unit": {"code": "credits"}},
-            {"applied_pricing_unit": ["not_supported_yet"]},
+            {"applied_pricing_unit": {"code": "none", "conversion_rate": "0.5"}},
+            {"pricing_unit": ["relation_must_exist"]},
         ),
+        (
+            {"applied_pricing_unit": {"code": "none", "conversion_rate": 0}},
+            {
+                "pricing_unit": ["relation_must_exist"],
+                "conversion_rate": ["value_is_out_of_range"],
+            },
+        ),
+        ({"applied_pricing_unit": ["credits"]}, {"applied_pricing_unit": ["value_is_invalid"]}),
     ],
 )
 def test_a_wrong_charge_refuses_the_plan(
@@ -382,6 +392,72 @@ def test_a_percentage_of_the_latest_value_is_refused(model: str, key: str) -> No
         "properties": ["invalid_value"],
         "pay_in_advance": ["invalid_aggregation_type_or_charge_model"],
     }
+
+
+CREDITS = {"code": "credits", "conversion_rate": "0.50"}
+
+
+def in_credits(**fields: Any) -> Priced:
+    """An organization that knows credits, with a plan priced in them."""
+    priced = Priced()
+    unit = {"code": "credits", "name": "Credits", "short_name": "CR"}
+    priced.catalog.do(CreatePricingUnit, input=unit)
+    priced.put(priced.charge(applied_pricing_unit=CREDITS, **fields))
+    return priced
+
+
+def test_a_charge_may_be_priced_in_a_pricing_unit() -> None:
+    [charge] = in_credits(pay_in_advance=True).charges
+    half = AppliedPricingUnit(code="credits", conversion_rate=Decimal("0.5"))
+    assert charge.applied_pricing_unit == half
+    for nothing in (None, {}):
+        [charge] = Priced({"applied_pricing_unit": nothing}).charges
+        assert charge.applied_pricing_unit is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "code"),
+    [
+        ("0", "value_is_out_of_range"),
+        ("-1", "value_is_out_of_range"),
+        ("half", "is not a number"),
+        (None, "value_is_mandatory"),
+    ],
+)
+def test_the_rate_of_a_pricing_unit_is_above_zero(rate: str | None, code: str) -> None:
+    given = {"applied_pricing_unit": {"code": "credits", "conversion_rate": rate}}
+    assert in_credits().refuses(**given) == {"conversion_rate": [code]}
+
+
+@pytest.mark.parametrize("attached", [True, False])
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({"conversion_rate": "0.7"}, "0.7"),
+        ({"code": "gold", "conversion_rate": 2}, "2"),
+        ({"code": "gold"}, "0.5"),
+        ({}, "0.5"),
+        (None, "0.5"),
+    ],
+)
+def test_only_the_rate_of_a_pricing_unit_changes(given: Any, rate: str, *, attached: bool) -> None:
+    priced = in_credits()
+    if attached:
+        attach(priced.catalog, priced.catalog.folded.plans["pro"])
+    priced.put(item(priced.charges[0], applied_pricing_unit=given))
+    [charge] = priced.charges
+    expected = AppliedPricingUnit(code="credits", conversion_rate=Decimal(rate))
+    assert charge.applied_pricing_unit == expected
+
+
+def test_a_changed_rate_is_above_zero_and_money_stays_money() -> None:
+    priced = in_credits()
+    given = {"applied_pricing_unit": {"conversion_rate": "0"}}
+    refused = priced.refuses_put(item(priced.charges[0], **given))
+    assert refused == {"conversion_rate": ["value_is_out_of_range"]}
+    priced = Priced({})
+    priced.put(item(priced.charges[0], applied_pricing_unit=CREDITS))
+    assert priced.charges[0].applied_pricing_unit is None
 
 
 def test_terms_of_an_attached_plan_are_ignored_and_prices_are_not() -> None:

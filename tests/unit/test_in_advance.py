@@ -16,6 +16,7 @@ from lago_engine.domain.catalog.entities import BillableMetric
 from lago_engine.domain.rating.charge_fees import RatedCharge
 from lago_engine.domain.rating.charge_models.model import Run, Usage
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
+from lago_engine.domain.rating.denomination import Denomination
 from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED, Counter
 from lago_engine.domain.rating.in_advance.rate import EventUsage, Pricing, Share, rate_event
 
@@ -39,7 +40,9 @@ def pricing(model: str, properties: dict[str, Any], aggregation: Any = "sum_agg"
         aggregation_type=aggregation,
         created_at=datetime(2024, 1, 1, tzinfo=UTC),
     )
-    return Pricing(charge_model=model, properties=properties, metric=metric, currency="EUR")
+    return Pricing(
+        charge_model=model, properties=properties, metric=metric, prices=Denomination("EUR")
+    )
 
 
 def bill(

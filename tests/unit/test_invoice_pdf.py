@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
-from lago_engine.documents import TEMPLATE, DocumentError, render_invoice
+from lago_engine.documents import TEMPLATE, DocumentError, MissingGlyph, Style, render_invoice
 from lago_engine.documents.formats import formats_for
 from lago_engine.documents.labels import LABELS, Labels, labels_for
 from lago_engine.documents.model import (
     Columns,
+    DocumentView,
     Fact,
     Group,
-    InvoiceView,
     Line,
     Party,
     Section,
@@ -572,7 +572,7 @@ def test_every_label_and_currency_sign_has_a_glyph(locale: str) -> None:
     words = [getattr(LABELS[locale], name) for name in Labels.__struct_fields__]
     section = {"display_name": "All", "details": "\n".join(amounts + words)}
     invoice = invoice_of([SETUP], locale=locale, applied_invoice_custom_sections=[section])
-    page = text_of(render_invoice(invoice, ORGANIZATION, archival=True))
+    page = text_of(render_invoice(invoice, ORGANIZATION, Style(archival=True)))
     assert all(flat(amount) in page for amount in amounts)
 
 
@@ -612,7 +612,7 @@ def test_data_is_never_markup(text: str) -> None:
 
 def test_hebrew_and_arabic_are_set_from_embedded_fonts() -> None:
     invoice = invoice_of([SETUP], customer={"legal_name": "שלום עולם", "city": "مرحبا"})
-    pdf = render_invoice(invoice, ORGANIZATION, archival=True)
+    pdf = render_invoice(invoice, ORGANIZATION, Style(archival=True))
     assert "שלום" in text_of(pdf)
 
 
@@ -628,7 +628,7 @@ def test_a_long_word_is_broken_inside_its_column() -> None:
 
 def test_control_characters_are_left_out_and_line_feeds_kept() -> None:
     invoice = invoice_of([SETUP], customer={"legal_name": "Ac\x00me\x1b[31m\tInc\x7f"})
-    page = text_of(render_invoice(invoice, ORGANIZATION, archival=True))
+    page = text_of(render_invoice(invoice, ORGANIZATION, Style(archival=True)))
     assert "Bill to Acme[31m Inc 500 Market" in page
 
 
@@ -704,11 +704,11 @@ def test_every_font_is_embedded_and_comes_with_the_compiler() -> None:
 
 
 def test_the_archival_form_declares_pdf_a_and_refuses_missing_glyphs() -> None:
-    pdf = render_invoice(invoice_of([SETUP]), ORGANIZATION, archival=True)
-    assert b"<pdfaid:part>2</pdfaid:part>" in pdf
+    pdf = render_invoice(invoice_of([SETUP]), ORGANIZATION, Style(archival=True))
+    assert b"<pdfaid:part>3</pdfaid:part>" in pdf
     chinese = invoice_of([SETUP], customer={"legal_name": "中文"})
-    with pytest.raises(DocumentError, match="could not be displayed"):
-        render_invoice(chinese, ORGANIZATION, archival=True)
+    with pytest.raises(MissingGlyph, match="could not be displayed"):
+        render_invoice(chinese, ORGANIZATION, Style(archival=True))
     assert "Total due €1,481.47" in text_of(render_invoice(chinese, ORGANIZATION))
 
 
@@ -717,11 +717,11 @@ def test_an_own_template_gets_the_same_data_and_may_read_its_folder(tmp_path: Pa
     (tmp_path / "slogan.txt").write_text("Own slogan", encoding="utf-8")
     template = tmp_path / "own.typ"
     template.write_text(
-        "#let invoice = json(bytes(sys.inputs.invoice))\n"
+        "#let invoice = json(bytes(sys.inputs.data))\n"
         '#read("slogan.txt") #invoice.number #invoice.due.amount',
         encoding="utf-8",
     )
-    pdf = render_invoice(invoice_of([SETUP]), ORGANIZATION, template=str(template))
+    pdf = render_invoice(invoice_of([SETUP]), ORGANIZATION, Style(template=str(template)))
     assert text_of(pdf) == "Own slogan HOO-1234-012-003 €1,481.47"
 
 
@@ -729,7 +729,7 @@ def test_a_copy_of_the_template_gives_the_same_document(tmp_path: Path) -> None:
     copy = tmp_path / "copy.typ"
     copy.write_bytes(TEMPLATE.read_bytes())
     invoice = invoice_of([SETUP])
-    own = render_invoice(invoice, ORGANIZATION, template=str(copy))
+    own = render_invoice(invoice, ORGANIZATION, Style(template=str(copy)))
     assert text_of(own) == text_of(render_invoice(invoice, ORGANIZATION))
 
 
@@ -739,7 +739,7 @@ def test_a_template_cannot_read_outside_its_folder(tmp_path: Path) -> None:
     template = tmp_path / "templates" / "own.typ"
     template.write_text('#read("../secret.txt")', encoding="utf-8")
     with pytest.raises(DocumentError):
-        render_invoice(invoice_of([SETUP]), ORGANIZATION, template=str(template))
+        render_invoice(invoice_of([SETUP]), ORGANIZATION, Style(template=str(template)))
 
 
 def test_a_broken_template_is_reported_with_its_place(tmp_path: Path) -> None:
@@ -748,14 +748,16 @@ def test_a_broken_template_is_reported_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(
         DocumentError, match=r"unknown variable: unknown-name[\s\S]*broken\.typ:2:1"
     ):
-        render_invoice(invoice_of([SETUP]), ORGANIZATION, template=str(template))
+        render_invoice(invoice_of([SETUP]), ORGANIZATION, Style(template=str(template)))
 
 
 def test_missing_template_and_fonts_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="template"):
-        render_invoice(invoice_of([SETUP]), ORGANIZATION, template=str(tmp_path / "none.typ"))
+        render_invoice(
+            invoice_of([SETUP]), ORGANIZATION, Style(template=str(tmp_path / "none.typ"))
+        )
     with pytest.raises(DocumentError, match="fonts folder"):
-        render_invoice(invoice_of([SETUP]), ORGANIZATION, fonts=str(tmp_path / "none"))
+        render_invoice(invoice_of([SETUP]), ORGANIZATION, Style(fonts=str(tmp_path / "none")))
 
 
 def test_an_invoice_without_fees_has_only_totals() -> None:
@@ -767,12 +769,12 @@ def test_an_invoice_without_fees_has_only_totals() -> None:
 def test_the_guide_names_every_member_a_template_gets() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "invoice-template.md").read_text(encoding="utf-8")
     table = set(re.findall(r"[a-z_]+", "".join(re.findall(r"`[^`\n]+`", guide))))
-    for struct in (InvoiceView, Party, Fact, Columns, Group, Line, Total, Section):
+    for struct in (DocumentView, Party, Fact, Columns, Group, Line, Total, Section):
         assert set(struct.__struct_fields__) <= table, struct.__name__
 
 
 def test_today_in_an_own_template_is_the_issuing_date(tmp_path: Path) -> None:
     template = tmp_path / "own.typ"
     template.write_text("#datetime.today().display()", encoding="utf-8")
-    pdf = render_invoice(invoice_of([SETUP]), ORGANIZATION, template=str(template))
+    pdf = render_invoice(invoice_of([SETUP]), ORGANIZATION, Style(template=str(template)))
     assert text_of(pdf) == "2026-06-01"

@@ -15,7 +15,6 @@ from lago_engine.domain.periods import (
     Windows,
     billing_day_starts,
     first_month,
-    follow_zone_change,
     is_billing_day,
     link_windows,
     next_billing_at,
@@ -34,6 +33,7 @@ from lago_engine.domain.timezones import (
     to_exclusive,
     zone,
 )
+from lago_engine.domain.zone_changes import align_base_fee, follow_zone_change
 
 NEW_YORK, TOKYO = "America/New_York", "Asia/Tokyo"
 
@@ -513,6 +513,65 @@ def test_a_window_already_billed_in_the_old_zone_becomes_empty_not_reversed() ->
     assert windows.charges_from is not None
     assert windows.charges_to is not None
     assert windows.charges_from == to_exclusive(windows.charges_to)
+
+
+# Anchor 30 in UTC, 31 in Tokyo; April's window ends on the 29th in both, May's on the 29th or 30th.
+MOVED = "2024-01-30T20:00Z"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "at", "expected"),
+    [
+        # UTC billed 30 April to 29 May, in Tokyo the next period begins on 31 May: 30 May is not lost.
+        ("UTC", TOKYO, "2024-06-29T16:00Z", ("2024-05-29T15:00:00Z", "2024-06-29T14:59:59Z")),
+        # Tokyo billed 30 April to 30 May, in UTC the next period begins on 30 May: that day is not billed twice.
+        (TOKYO, "UTC", "2024-06-30T01:00Z", ("2024-05-31T00:00:00Z", "2024-06-29T23:59:59Z")),
+        (NEW_YORK, "UTC", "2024-06-30T01:00Z", ("2024-05-30T00:00:00Z", "2024-06-29T23:59:59Z")),
+    ],
+)
+def test_base_fees_follow_one_another_by_days_after_a_change_of_zone(
+    before: str, after: str, at: str, expected: tuple[str, str]
+) -> None:
+    old = subscription(MOVED, billing_time="anniversary", timezone=before)
+    may = link_windows(old, instant("2024-05-31T16:00Z"))
+    new = msgspec.structs.replace(old, timezone=after)
+    june = link_windows(new, instant(at))
+    aligned = align_base_fee(new, instant(at), june, last=may, last_timezone=before)
+    assert span(aligned, "subscription") == expected
+    # From then on nothing is left to align.
+    later = link_windows(new, instant(at) + timedelta(days=31))
+    assert align_base_fee(new, instant(at), later, last=aligned, last_timezone=after) == later
+
+
+def test_a_link_about_the_period_that_was_billed_keeps_its_days() -> None:
+    """A yearly plan that bills its charges monthly: the year ends where it was paid to, whatever the grid says now."""
+    fields = {"interval": "yearly", "pay_in_advance": True, "bill_charges_monthly": True}
+    old = subscription("2023-05-31T20:00Z", billing_time="anniversary", timezone="UTC", **fields)
+    year = link_windows(old, instant("2024-05-31T01:00Z"))
+    assert span(year, "subscription") == whole("2024-05-31", "2025-05-30")
+    new = msgspec.structs.replace(old, timezone=TOKYO)
+    kept, at = year, instant("2024-07-02T01:00Z")
+    kept = align_base_fee(new, at, link_windows(new, at), last=kept, last_timezone="UTC")
+    assert span(kept, "subscription") == ("2024-05-30T15:00:00Z", "2025-05-30T14:59:59Z")
+    at = instant("2025-06-01T01:00Z")
+    following = align_base_fee(new, at, link_windows(new, at), last=kept, last_timezone=TOKYO)
+    assert span(following, "subscription") == ("2025-05-30T15:00:00Z", "2026-05-31T14:59:59Z")
+
+
+def test_an_end_in_arrears_bills_no_day_again() -> None:
+    """April was billed to the 29th; in the new zone the 30th still lies in the period that began on the 1st."""
+    old = subscription("2024-01-31T20:00Z", billing_time="anniversary", timezone="UTC")
+    april = link_windows(old, instant("2024-04-30T00:00Z"))
+    assert span(april, "subscription") == whole("2024-03-31", "2024-04-29")
+    at = "2024-04-30T09:00:00Z"
+    ended = msgspec.structs.replace(
+        old, timezone=TOKYO, status="terminated", terminated_at=instant(at)
+    )
+    computed = link_windows(ended, instant(at))
+    windows = follow_zone_change(computed, last=april)
+    windows = align_base_fee(ended, instant(at), windows, last=april, last_timezone="UTC")
+    assert span(windows, "charges") == ("2024-04-30T00:00:00Z", at)
+    assert span(windows, "subscription") == ("2024-04-29T15:00:00Z", at)
 
 
 # --- the clock -------------------------------------------------------------------------------------

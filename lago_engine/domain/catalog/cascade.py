@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from msgspec.structs import replace
 
 from lago_engine.domain import ids
-from lago_engine.domain.catalog.entities import Charge, ChargeFilter, FixedCharge, Plan
+from lago_engine.domain.catalog.entities import (
+    BillableMetric,
+    Charge,
+    ChargeFilter,
+    FixedCharge,
+    Plan,
+)
+from lago_engine.domain.catalog.metric_filters import declared
 from lago_engine.domain.catalog.plan_overrides import copied_charge, copied_filter, next_version
 from lago_engine.domain.decimals import parse_decimal
 from lago_engine.errors import ValidationFailed
@@ -21,10 +29,21 @@ from lago_engine.errors import ValidationFailed
 _GROUP_KEYS: Final = ("pricing_group_keys", "presentation_group_keys")
 
 
-def cascaded(child: Plan, before: Plan, after: Plan, *, now: datetime) -> Plan:
-    """The child after its parent went from `before` to `after`; the same child when nothing concerns it."""
+def cascaded(
+    child: Plan,
+    before: Plan,
+    after: Plan,
+    metrics: Mapping[UUID, BillableMetric],
+    *,
+    now: datetime,
+) -> Plan:
+    """The child after its parent went from `before` to `after`; the same child when nothing concerns it.
+
+    metrics: by id, as they are now. They may have lost values of filters since `after`, which nobody gets any more.
+    """
+    own, before, after = (declared(plan, metrics) for plan in (child, before, after))
     changes: dict[str, Any] = {
-        "charges": _charges(child, before, after, now),
+        "charges": _charges(own, before, after, now),
         "fixed_charges": _fixed_charges(child, before, after),
     }
     if child.amount_cents == before.amount_cents:
@@ -61,6 +80,9 @@ def _charge(charge: Charge, old: Charge, new: Charge, child: Plan, now: datetime
         charge,
         code=new.code,
         properties=_properties(charge.properties, old.properties, new.properties),
+        applied_pricing_unit=new.applied_pricing_unit
+        if charge.applied_pricing_unit == old.applied_pricing_unit
+        else charge.applied_pricing_unit,
         filters=_filters(charge, old, new, child, now),
     )
 

@@ -17,6 +17,7 @@ from lago_engine.domain.catalog.charge_pricing import (
     read_charge_model,
     read_properties,
 )
+from lago_engine.domain.catalog.charge_units import changed_pricing_unit, read_pricing_unit
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
 from lago_engine.domain.catalog.references import (
     NewIds,
@@ -106,7 +107,7 @@ def new_charge(
     invoice_display_name = checker.text("invoice_display_name")
     terms = _terms(checker, model, metric)
     accepts_target_wallet = bool(checker.boolean("accepts_target_wallet"))
-    _refuse_unbuilt_parts(checker)
+    applied_pricing_unit = read_pricing_unit(checker, state)
     checker.raise_failures()
     assert metric is not None, "a charge without a metric was refused"
     charge_id = new_ids.take("charge")
@@ -121,6 +122,7 @@ def new_charge(
         created_at=now,
         invoice_display_name=invoice_display_name,
         accepts_target_wallet=accepts_target_wallet,
+        applied_pricing_unit=applied_pricing_unit,
         tax_ids=find_tax_ids(state, checker.array("tax_codes") or []),
         filters=replace_filters((), filters, model=model, metric=metric, new_ids=new_ids, now=now),
         **terms,
@@ -150,7 +152,7 @@ def changed_charge(
     changes |= checker.read_present({"invoice_display_name": Checker.text})
     if (accepts := checker.boolean("accepts_target_wallet")) is not None:
         changes["accepts_target_wallet"] = accepts
-    _refuse_unbuilt_parts(checker)
+    changes["applied_pricing_unit"] = changed_pricing_unit(checker, charge.applied_pricing_unit)
     checker.raise_failures()
     if (tax_codes := checker.array("tax_codes")) is not None:
         changes["tax_ids"] = find_tax_ids(state, tax_codes)
@@ -260,7 +262,3 @@ def _given(
         return getattr(charge, field)
     value = read(checker, field)
     return getattr(_DEFAULT_TERMS, field) if value is None else value
-
-
-def _refuse_unbuilt_parts(checker: Checker) -> None:
-    checker.refuse_unbuilt("applied_pricing_unit")

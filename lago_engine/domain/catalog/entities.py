@@ -165,6 +165,16 @@ class PricingUnit(Entity, frozen=True):
     description: str | None = None
 
 
+class AppliedPricingUnit(Entity, frozen=True):
+    """The pricing unit that the prices of a charge are in.
+
+    conversion_rate: what one of it is worth in major units of the plan's currency, > 0.
+    """
+
+    code: str
+    conversion_rate: Decimal
+
+
 class ChargeFilter(Entity, frozen=True):
     """Prices for the events of a charge whose properties have certain values (charges.md §7).
 
@@ -198,7 +208,8 @@ class Charge(Entity, frozen=True):
     recurring metric are paid by the day. parent_id: on a child plan, the charge of the parent that it is a copy of.
     pay_in_advance: each event is billed when it arrives, on an invoice of its own if `invoiceable`, else as a fee that
     stands alone. regroup_paid_fees: of the latter, those that were paid are put on one invoice at the end of a period.
-    accepts_target_wallet: its usage may be paid from the wallet that an event names.
+    accepts_target_wallet: its usage may be paid from the wallet that an event names, so it is grouped by that.
+    applied_pricing_unit: what its prices and its minimum are in, None for the plan's currency.
     """
 
     id: UUID
@@ -218,6 +229,7 @@ class Charge(Entity, frozen=True):
     regroup_paid_fees: Literal["invoice"] | None = None
     parent_id: UUID | None = None
     accepts_target_wallet: bool = False
+    applied_pricing_unit: AppliedPricingUnit | None = None
 
 
 class FixedCharge(Entity, frozen=True):
@@ -239,6 +251,11 @@ class FixedCharge(Entity, frozen=True):
     prorated: bool = False
     tax_ids: tuple[UUID, ...] = ()
     parent_id: UUID | None = None
+
+    @property
+    def origin_id(self) -> UUID:
+        """Its id on the plan that a subscription is put on; a child plan has a copy."""
+        return self.parent_id or self.id
 
 
 class MinimumCommitment(Entity, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -65,6 +66,12 @@ def with_filters_of(plan: Plan, metric: BillableMetric) -> Plan:
         for charge in plan.charges
     )
     return msgspec.structs.replace(plan, version=plan.version + 1, charges=charges)
+
+
+def declared(plan: Plan, metrics: Mapping[UUID, BillableMetric]) -> Plan:
+    """The plan without filters and values of filters that its metrics do not declare."""
+    charges = (_trimmed(charge, metrics[charge.billable_metric_id]) for charge in plan.charges)
+    return msgspec.structs.replace(plan, charges=tuple(charges))
 
 
 def _trimmed(charge: Charge, metric: BillableMetric) -> Charge:

@@ -28,10 +28,12 @@ from lago_engine.domain.invoicing.dates import immediate_dates
 from lago_engine.domain.invoicing.model import BilledEvent, Fee, InvoiceLink, StandaloneFee
 from lago_engine.domain.invoicing.taxes import tax_fee
 from lago_engine.domain.invoicing.usage_fees import bucket_fee
-from lago_engine.domain.invoicing.work import InvoiceInput, Line
+from lago_engine.domain.invoicing.work import InvoiceInput, Line, plan_ids
 from lago_engine.domain.periods import charges_days
 from lago_engine.domain.proration import days_between
 from lago_engine.domain.rating.buckets import RatedBucket, bucket_id, grouped_by, properties_of
+from lago_engine.domain.rating.denomination import Denomination
+from lago_engine.domain.rating.grouping import spelled_out
 from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED
 from lago_engine.domain.rating.in_advance.rate import EventUsage, Pricing, Share, rate_event
 
@@ -70,7 +72,7 @@ def waiting(decision: Decision, subscription_id: UUID, *, limit: int) -> Sequenc
 
 def bill_event(decision: Decision, usage: PendingUsage, *, at: datetime) -> None:
     """One event on one charge: a fee of its own, or an invoice with that fee. A charge that is gone bills nothing."""
-    priced = _priced(decision, usage)
+    priced = price_event(decision, usage)
     if priced is None:
         event = e.UsagePassedOver(subscription_id=usage.subscription_id, place=usage.place)
         decision.record(event, at=at)
@@ -101,13 +103,15 @@ def standalone(
     )
 
 
-def _priced(decision: Decision, usage: PendingUsage) -> Priced | None:
+def price_event(decision: Decision, usage: PendingUsage) -> Priced | None:
+    """What the price of an event is made of; None when its charge, filter or grouping is gone."""
     state, organization = decision.state, decision.organization
     subscription = state.subscriptions[usage.subscription_id]
     plan = plan_of(subscription, organization)
     charge = next((each for each in plan.charges if each.id == usage.charge_id), None)
     if charge is None or not charge.pay_in_advance:
         return None
+    charge = spelled_out(charge)
     filter_ = next((each for each in charge.filters if each.id == usage.filter_id), None)
     keys = properties_of(charge, filter_).get("pricing_group_keys", ())
     if (filter_ is None) != (usage.filter_id is None) or len(keys) != len(usage.group):
@@ -147,7 +151,7 @@ def event_fee(decision: Decision, priced: Priced) -> Fee:
         charge_model=charge.charge_model,
         properties=properties_of(charge, priced.filter),
         metric=priced.metric,
-        currency=priced.plan.amount_currency,
+        prices=Denomination.of(charge, priced.plan.amount_currency),
     )
     rated, counter = rate_event(
         pricing,
@@ -171,7 +175,7 @@ def event_fee(decision: Decision, priced: Priced) -> Fee:
         ),
         priced.subscription,
         charge,
-        priced.metric,
+        decision.organization,
         RatedBucket(
             filter=priced.filter,
             grouped_by=grouped_by(pricing.properties, usage.group),
@@ -217,7 +221,7 @@ def _invoice(decision: Decision, priced: Priced, *, at: datetime) -> None:
         ),
     )
     taxes = fee_taxes(organization, profile, priced.plan, priced.charge)
-    line = Line(event_fee(decision, priced), taxes, (priced.plan.id,))
+    line = Line(event_fee(decision, priced), taxes, plan_ids(priced.plan))
     invoice = assemble(given, [line], now=at)
     event = msgspec.structs.replace(priced.usage, window=None, change=priced.change)
     inputs = [profile, given.items, given.dates, event]

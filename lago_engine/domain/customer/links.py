@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.catalog.state import OrganizationState
@@ -39,9 +43,26 @@ def make_link(
         windows = termination_windows(subject, at, recurring=recurring)
     else:
         windows = link_windows(subject, at)
-    windows = after_zone_change(windows, subscription, profile, owner)
+    windows = after_zone_change(windows, subscription, subject, at)
     following = next_billing_at(subject, at) if reason == "subscription_periodic" else None
-    return _link(subscription, plan, subject, windows, at=at, reason=reason, following=following)
+    link = _link(subscription, plan, subject, windows, at=at, reason=reason, following=following)
+    if reason == "subscription_terminating" and subject.successor == "upgrade":
+        return replace(link, carried_on=_carried_on(subscription, plan, organization) or UNSET)
+    return link
+
+
+def _carried_on(
+    subscription: Subscription, plan: Plan, organization: OrganizationState
+) -> tuple[UUID, ...]:
+    """The recurring metrics that the plan of an upgrade goes on to charge for (charges.md §13)."""
+    assert subscription.replaced_by
+    # A child plan has charges on the same metrics as its parent.
+    heir = organization.plans_by_id[subscription.replaced_by.plan_id]
+    charged = {charge.billable_metric_id for charge in heir.charges}
+    metrics = dict.fromkeys(charge.billable_metric_id for charge in plan.charges)
+    return tuple(
+        each for each in metrics if each in charged and organization.metrics_by_id[each].recurring
+    )
 
 
 def _link(
@@ -86,7 +107,7 @@ def link_of_period(
     """The link of an invoice about the running period of `at`; it moves no cursor."""
     plan = plan_of(subscription, organization)
     subject = subject_of(subscription, profile, organization)
-    windows = period_windows(subject, subscription, profile, organization.organization, at)
+    windows = period_windows(subject, subscription, at)
     return _link(subscription, plan, subject, windows, at=at, reason=reason)
 
 

@@ -45,7 +45,7 @@ def _fees(
         return
     owner = ids.derive(subscription.id, "renewal", at.isoformat())
     for fee, charge in renewal_fees(
-        owner, subscription, plan, subject, link, used, metrics, invoiceable=False
+        owner, subscription, plan, subject, link, used, organization, invoiceable=False
     ):
         taxed = tax_fee(fee, fee_taxes(organization, profile, plan, charge))
         created = standalone(decision, replace(taxed, invoiceable=False), charge, plan, at=at)

@@ -102,15 +102,17 @@ def unused_days(
 ) -> Days:
     """The days of the fee's window up to and after `at`; the day of an upgrade belongs to the new plan."""
     assert fee.plan_amount_cents is not None, "base fees say what their plan cost"
-    last_day = subject.local_date(fee.to_datetime)
+    # The customer may live by another zone's days since.
+    paid = msgspec.structs.replace(subject, timezone=fee.timezone or subject.timezone)
+    last_day = paid.local_date(fee.to_datetime)
     unused = (last_day - subject.local_date(at)).days + (subject.successor == "upgrade")
     if trial_end is not None and trial_end > at:
         unused = max((last_day - subject.local_date(trial_end)).days + 1, 0)
-    billed = days_between(fee.from_datetime, fee.to_datetime, subject.tz)
+    billed = days_between(fee.from_datetime, fee.to_datetime, paid.tz)
     return Days(
         used=max(billed - unused, 0),
         unused=unused,
-        period=period_length(subject, fee.from_datetime),
+        period=period_length(paid, fee.to_datetime),
         plan_amount_cents=fee.plan_amount_cents,
     )
 

@@ -6,19 +6,17 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from lago_engine.domain.catalog.entities import Organization
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.settings import subject_of, timezone_of
+from lago_engine.domain.customer.settings import subject_of
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.invoicing.model import InvoiceLink
 from lago_engine.domain.periods import (
     PeriodSubject,
     Windows,
-    follow_zone_change,
     link_windows,
 )
 from lago_engine.domain.timezones import start_of_day
+from lago_engine.domain.zone_changes import align_base_fee, follow_zone_change
 
 UsageWindow = tuple[UUID, datetime, datetime]
 """(subscription id, first instant, last instant), both inclusive."""
@@ -39,40 +37,36 @@ def windows_of_link(link: InvoiceLink) -> Windows:
 def after_zone_change(
     windows: Windows,
     subscription: Subscription,
-    profile: CustomerProfile,
-    organization: Organization,
-) -> Windows:
-    """Usage goes on where the last link ended, when that was made in another zone (billing_periods.md §16)."""
-    last = subscription.last_link
-    if last is None or last.timezone == timezone_of(profile, organization):
-        return windows
-    return follow_zone_change(windows, last=windows_of_link(last))
-
-
-def running_windows(
     subject: PeriodSubject,
-    subscription: Subscription,
-    profile: CustomerProfile,
-    organization: Organization,
     at: datetime,
 ) -> Windows:
+    """What is billed goes on where the last link ended, after a move to another zone (billing_periods.md §16).
+
+    The base fee does so after later links too: days that one of them kept may lie beside the grid of the new zone.
+    """
+    link = subscription.last_link
+    if link is None:
+        return windows
+    last = windows_of_link(link)
+    if subscription.base_fees:
+        windows = align_base_fee(subject, at, windows, last=last, last_timezone=link.timezone)
+    if link.timezone == subject.timezone:
+        return windows
+    return follow_zone_change(windows, last=last)
+
+
+def running_windows(subject: PeriodSubject, subscription: Subscription, at: datetime) -> Windows:
     """The windows of the period that contains `at`: what usage pages show."""
     windows = link_windows(subject, at, mode="current_usage")
-    return after_zone_change(windows, subscription, profile, organization)
+    return after_zone_change(windows, subscription, subject, at)
 
 
-def period_windows(
-    subject: PeriodSubject,
-    subscription: Subscription,
-    profile: CustomerProfile,
-    organization: Organization,
-    at: datetime,
-) -> Windows:
+def period_windows(subject: PeriodSubject, subscription: Subscription, at: datetime) -> Windows:
     """The windows of the period that a usage event at `at` belongs to.
 
     An event before the point where usage goes on after a change of zone lies in the period as it was before.
     """
-    windows = running_windows(subject, subscription, profile, organization, at)
+    windows = running_windows(subject, subscription, at)
     if windows.charges_from is not None and windows.charges_from <= at:
         return windows
     return link_windows(subject, at, mode="current_usage")
@@ -84,13 +78,12 @@ def open_usage_windows(state: CustomerState, organization: OrganizationState) ->
 
 
 def _running(state: CustomerState, organization: OrganizationState) -> Iterator[UsageWindow]:
-    owner = organization.organization
     for subscription in state.subscriptions.values():
         if subscription.status != "active":
             continue
         subject = subject_of(subscription, state.profile, organization)
         for at in _unbilled(subject, subscription):
-            windows = running_windows(subject, subscription, state.profile, owner, at)
+            windows = running_windows(subject, subscription, at)
             if windows.charges_from is not None and windows.charges_to is not None:
                 yield subscription.id, windows.charges_from, windows.charges_to
 

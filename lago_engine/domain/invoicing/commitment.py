@@ -25,6 +25,7 @@ from lago_engine.domain.proration import Prorated, days_between, prorate
 from lago_engine.domain.timezones import start_of_day
 
 DISPLAY_NAME = "Minimum commitment"
+_COUNTED = ("subscription", "charge", "fixed_charge")
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +53,8 @@ def reconciled_by(subject: PeriodSubject, link: InvoiceLink) -> Reconciled | Non
         return None
     if closing or not subject.pay_in_advance:
         start, end = link.from_datetime, link.to_datetime
-        period = subject.main_grid.period(subject.local_date(start))
+        # After a change of time zone a window may begin before its period does; it ends in it.
+        period = subject.main_grid.period(subject.local_date(end))
     else:
         period = subject.main_grid.period_before(day)
         start, end = period.bounds(subject.tz)
@@ -67,8 +69,8 @@ def reconciled_by(subject: PeriodSubject, link: InvoiceLink) -> Reconciled | Non
 def belongs(
     fee: Fee | FeeRecord, subscription_id: UUID, period: Period, subject: PeriodSubject
 ) -> bool:
-    """Whether a fee counts towards the commitment of the period: a base fee or usage that ends in it."""
-    counts = fee.fee_type in ("subscription", "charge") and fee.subscription_id == subscription_id
+    """Whether a fee counts towards the commitment of the period: a base fee, usage or fixed charge that ends in it."""
+    counts = fee.fee_type in _COUNTED and fee.subscription_id == subscription_id
     return counts and period.first <= subject.local_date(fee.to_datetime) <= period.last
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -12,7 +13,7 @@ from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice
 
 
 class FeeRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A billed fee. plan_amount_cents: the whole period's price, of a base fee."""
+    """A billed fee. Of a base fee: plan_amount_cents, the whole period's price, and timezone, whose days it pays for."""
 
     id: UUID
     fee_type: str
@@ -25,6 +26,7 @@ class FeeRecord(msgspec.Struct, frozen=True, array_like=True):
     from_datetime: datetime
     to_datetime: datetime
     plan_amount_cents: int | None = None
+    timezone: str | None = None
 
 
 class Ledger(msgspec.Struct, frozen=True, array_like=True):
@@ -40,7 +42,16 @@ _decode = msgspec.msgpack.Decoder(Ledger).decode
 
 def packed(invoice: Invoice) -> bytes:
     """The ledger of a finalized invoice."""
-    return _encode(Ledger(tuple(map(fee_record, invoice.fees)), invoice.applied_taxes))
+    zones = {link.subscription_id: link.timezone for link in invoice.links}
+    fees = tuple(fee_record(fee, _timezone(fee, zones)) for fee in invoice.fees)
+    return _encode(Ledger(fees, invoice.applied_taxes))
+
+
+def _timezone(fee: Fee, zones: Mapping[UUID, str]) -> str | None:
+    """By whose days a base fee is paid."""
+    if fee.fee_type != "subscription" or fee.subscription_id is None:
+        return None
+    return zones.get(fee.subscription_id)
 
 
 def unpacked(ledger: bytes) -> Ledger:
@@ -48,7 +59,7 @@ def unpacked(ledger: bytes) -> Ledger:
     return _decode(ledger)
 
 
-def fee_record(fee: Fee) -> FeeRecord:
+def fee_record(fee: Fee, timezone: str | None = None) -> FeeRecord:
     """What stays of a fee."""
     return FeeRecord(
         fee.id,
@@ -62,4 +73,5 @@ def fee_record(fee: Fee) -> FeeRecord:
         fee.from_datetime,
         fee.to_datetime,
         fee.amount_details.get("plan_amount_cents"),
+        timezone,
     )

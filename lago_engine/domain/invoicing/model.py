@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.invoicing.kinds import InvoiceType
+from lago_engine.domain.rating.denomination import UnitAmounts
 from lago_engine.domain.rating.in_advance.counter import Counter
 from lago_engine.domain.rating.presentation import PresentedUnits
 
@@ -55,6 +56,13 @@ class FeeFilter(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, tuple[str, ...]]
 
 
+class FeePricingUnit(UnitAmounts, frozen=True, kw_only=True):
+    """What a fee came to in the pricing unit that its charge is priced in, before it was converted to money."""
+
+    id: UUID
+    short_name: str
+
+
 class BilledEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The usage event that a fee in advance was made for.
 
@@ -69,6 +77,21 @@ class BilledEvent(msgspec.Struct, frozen=True, kw_only=True):
     counter: Counter
 
 
+class BilledFixedCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """The fixed charge that a fee was made for.
+
+    id: as the plan has it that priced the fee. origin_id: as the plan has it that the subscription was put on.
+    timestamp: the instant that the billing refers to. prorated: paid by the day. deducted_cents: what was paid for the
+    same days on the plan before, which the amount is less by.
+    """
+
+    id: UUID
+    origin_id: UUID
+    timestamp: datetime
+    prorated: bool
+    deducted_cents: int = 0
+
+
 class Fee(msgspec.Struct, frozen=True, kw_only=True):
     """An amount with its reasons. `fee_type` decides what `item_*` names.
 
@@ -76,12 +99,13 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     beside; true_up_fee_id is the way back (charges.md §12). charge_filter, grouped_by: the bucket of its charge,
     where there are several. total_aggregated_units: of a weighted sum where it is not the units.
     presentation_breakdowns: its units by the charge's presentation keys. billed_event: of a fee in advance.
-    invoiceable: False for a fee that stands alone. These six, precise_credit_notes_amount_cents and description are
+    invoiceable: False for a fee that stands alone. fixed_charge: of a fixed charge's fee. pricing_unit: of a charge
+    priced in one. These eight, precise_credit_notes_amount_cents and description are
     only written when they are set. Fees of add-ons on one-off invoices have no subscription.
     """
 
     id: UUID
-    fee_type: Literal["subscription", "charge", "add_on", "commitment"]
+    fee_type: Literal["subscription", "charge", "add_on", "fixed_charge", "commitment"]
     subscription_id: UUID | None
     external_subscription_id: str | None
     item_id: UUID
@@ -116,6 +140,8 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
     billed_event: BilledEvent | UnsetType = UNSET
     invoiceable: Literal[False] | UnsetType = UNSET
+    fixed_charge: BilledFixedCharge | UnsetType = UNSET
+    pricing_unit: FeePricingUnit | UnsetType = UNSET
 
 
 class StandaloneFee(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +166,8 @@ class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):
 
     plan_version: the version of the plan that priced it. timestamp: the instant the billing refers to.
     order_name: what lines are sorted by. earlier_base_fee: the subscription was billed a base fee before.
-    next_billing_on: where a recurring link moves the subscription's billing cursor.
+    next_billing_on: where a recurring link moves the subscription's billing cursor. carried_on: of an upgrade, the
+    recurring metrics that the next plan charges for, too; only written where there are any.
     """
 
     subscription_id: UUID
@@ -160,6 +187,7 @@ class InvoiceLink(msgspec.Struct, frozen=True, kw_only=True):
     order_name: str
     earlier_base_fee: bool = False
     next_billing_on: date | None = None
+    carried_on: tuple[UUID, ...] | UnsetType = UNSET
 
 
 CreditItem = Literal["coupon", "credit_note", "invoice"]

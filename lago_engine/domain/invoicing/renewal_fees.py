@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Iterator
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
+from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.invoicing.usage_fees import BilledUsage, bucket_address, bucket_fee
 from lago_engine.domain.periods import PeriodSubject, ended, link_windows
-from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+from lago_engine.domain.rating.buckets import rate_buckets
 from lago_engine.domain.rating.window_usage import days_of
 
 
@@ -30,7 +30,7 @@ def renewal_fees(
     subject: PeriodSubject,
     link: InvoiceLink,
     used: BilledUsage,
-    metrics: Mapping[UUID, BillableMetric],
+    organization: OrganizationState,
     *,
     invoiceable: bool,
 ) -> Iterator[tuple[Fee, Charge]]:
@@ -50,7 +50,7 @@ def renewal_fees(
     if start is None or end is None:
         return
     for charge in plan.charges:
-        metric = metrics[charge.billable_metric_id]
+        metric = organization.metrics_by_id[charge.billable_metric_id]
         if not renews(charge, metric, invoiceable=invoiceable):
             continue
         days = days_of(subject, (start, end), link.timestamp)
@@ -59,20 +59,9 @@ def renewal_fees(
             if bucket.rated.units or not invoiceable:
                 address = subscription.id, charge.id, *bucket_address(bucket)
                 fee_id = ids.derive(owner_id, "fee", "renewal", *address)
-                priced = bucket if bucket.rated.units else _free(bucket)
+                rated = bucket.rated if bucket.rated.units else bucket.rated.free()
+                priced = replace(bucket, rated=rated)
                 yield (
-                    bucket_fee(fee_id, subscription, charge, metric, priced, (start, end)),
+                    bucket_fee(fee_id, subscription, charge, organization, priced, (start, end)),
                     charge,
                 )
-
-
-def _free(bucket: RatedBucket) -> RatedBucket:
-    rated = replace(
-        bucket.rated,
-        amount_cents=0,
-        precise_amount_cents=Decimal(0),
-        unit_amount_cents=0,
-        precise_unit_amount=Decimal(0),
-        amount_details={},
-    )
-    return replace(bucket, rated=rated)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -15,10 +14,11 @@ from lago_engine.domain.customer.settings import fee_taxes, period_subject, tria
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.decimals import precise, quantize_to
 from lago_engine.domain.invoicing.commitment import belongs, commitment_fee, reconciled_by
+from lago_engine.domain.invoicing.fixed_charge_fees import fixed_charge_fees
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.invoicing.renewal_fees import renewal_fees
 from lago_engine.domain.invoicing.usage_fees import billed_usage, usage_fees
-from lago_engine.domain.invoicing.work import InvoiceInput, Line
+from lago_engine.domain.invoicing.work import InvoiceInput, Line, plan_ids
 from lago_engine.domain.money import to_major
 from lago_engine.domain.proration import (
     BaseFeeDueInput,
@@ -42,10 +42,9 @@ def _lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterator[Line
     lines = []
     base = _base_fee(given, subscription, plan, link)
     if base is not None:
-        lines.append(
-            Line(base, fee_taxes(given.organization, given.profile, plan), _plan_ids(plan))
-        )
+        lines.append(Line(base, fee_taxes(given.organization, given.profile, plan), plan_ids(plan)))
     lines += _usage_lines(given, item, usage)
+    lines += _fixed_charge_lines(given, item)
     yield from lines
     yield from _commitment_line(given, item, lines)
 
@@ -56,22 +55,37 @@ def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterato
     used = billed_usage(plan, subject, link, usage)
     if used is None:
         return
-    metrics = given.organization.metrics_by_id
+    organization = given.organization
     for fee, charge in usage_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics
+        given.invoice_id, subscription, plan, subject, link, used, organization
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
-        yield Line(fee, taxes, _plan_ids(plan))
+        yield Line(fee, taxes, plan_ids(plan))
     for fee, charge in renewal_fees(
-        given.invoice_id, subscription, plan, subject, link, used, metrics, invoiceable=True
+        given.invoice_id, subscription, plan, subject, link, used, organization, invoiceable=True
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
-        yield Line(fee, taxes, _plan_ids(plan))
+        yield Line(fee, taxes, plan_ids(plan))
 
 
-def _plan_ids(plan: Plan) -> tuple[UUID, ...]:
-    """The plan, and the one that a child plan is a copy of."""
-    return (plan.id,) if plan.parent_id is None else (plan.id, plan.parent_id)
+def _fixed_charge_lines(given: InvoiceInput, item: Item) -> Iterator[Line]:
+    subscription, plan, link = item
+    history = given.fixed.get(subscription.id)
+    if history is None:
+        return
+    organization = given.organization
+    subject = period_subject(subscription, plan, given.profile, organization.organization)
+    for fee, fixed_charge in fixed_charge_fees(
+        given.invoice_id,
+        subscription,
+        plan,
+        subject,
+        link,
+        history,
+        organization.add_ons_by_id,
+    ):
+        taxes = fee_taxes(organization, given.profile, plan, fixed_charge)
+        yield Line(fee, taxes, plan_ids(plan))
 
 
 def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> Iterator[Line]:
@@ -91,7 +105,7 @@ def _commitment_line(given: InvoiceInput, item: Item, lines: Iterable[Line]) -> 
     fee = commitment_fee(given.invoice_id, subscription, plan, reconciled, here, billed)
     if fee is not None:
         taxes = fee_taxes(given.organization, given.profile, plan, plan.minimum_commitment)
-        yield Line(fee, taxes, _plan_ids(plan))
+        yield Line(fee, taxes, plan_ids(plan))
 
 
 def _base_fee(
@@ -99,6 +113,7 @@ def _base_fee(
 ) -> Fee | None:
     """The plan's own price for the link's subscription window (billing_periods.md §8)."""
     subject = period_subject(subscription, plan, given.profile, given.organization.organization)
+    subject = replace(subject, timezone=link.timezone)
     free_until = trial_end_of(subscription, plan)
     due = BaseFeeDueInput(
         subject=subject,
@@ -106,6 +121,9 @@ def _base_fee(
         trial_end=free_until,
         invoice_created_at=given.created_at,
         any_base_fee=link.earlier_base_fee,
+        starts_with_fixed_charges_only=(
+            link.invoicing_reason == "subscription_starting" and not plan.pay_in_advance
+        ),
     )
     if not base_fee_due(due):
         return None

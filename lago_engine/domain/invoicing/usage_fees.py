@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
 from lago_engine.domain import ids
-from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
+from lago_engine.domain.catalog.entities import Charge, Plan
+from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.decision import BucketUsage, UsageReader
 from lago_engine.domain.customer.state import Subscription
-from lago_engine.domain.invoicing.model import Fee, FeeFilter, InvoiceLink
+from lago_engine.domain.invoicing.model import Fee, FeeFilter, FeePricingUnit, InvoiceLink
 from lago_engine.domain.invoicing.true_up import charge_floor, with_true_up
 from lago_engine.domain.periods import PeriodSubject
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
+from lago_engine.domain.rating.charge_fees import RatedCharge
 from lago_engine.domain.rating.window_usage import days_of, usage_in
 
 BilledUsage = Mapping[UUID, Sequence[BucketUsage]]
@@ -42,20 +44,21 @@ def usage_fees(
     subject: PeriodSubject,
     link: InvoiceLink,
     used: BilledUsage,
-    metrics: Mapping[UUID, BillableMetric],
+    organization: OrganizationState,
 ) -> Iterator[tuple[Fee, Charge]]:
     """The fees kept for what a link bills, in plan order, with the true-up of each charge.
 
-    Charges that are paid in advance were billed when their events arrived.
+    Charges that are paid in advance were billed when their events arrived. What an upgrade carries on, the next
+    plan bills for the whole period.
     """
     start, end = link.charges_from_datetime, link.charges_to_datetime
     assert start is not None
     assert end is not None
     days = days_of(replace(subject, timezone=link.timezone), (start, end), link.timestamp)
     for charge in plan.charges:
-        if charge.pay_in_advance:
+        if charge.pay_in_advance or _carried_on(charge, link):
             continue
-        metric = metrics[charge.billable_metric_id]
+        metric = organization.metrics_by_id[charge.billable_metric_id]
         fees = [
             bucket_fee(
                 ids.derive(
@@ -63,7 +66,7 @@ def usage_fees(
                 ),
                 subscription,
                 charge,
-                metric,
+                organization,
                 bucket,
                 (start, end),
             )
@@ -74,15 +77,21 @@ def usage_fees(
             yield kept, charge
 
 
+def _carried_on(charge: Charge, link: InvoiceLink) -> bool:
+    """Whether the units go on with the next plan; prorated ones are paid by the day on each."""
+    return not charge.prorated and charge.billable_metric_id in (link.carried_on or ())
+
+
 def bucket_fee(
     fee_id: UUID,
     subscription: Subscription,
     charge: Charge,
-    metric: BillableMetric,
+    organization: OrganizationState,
     bucket: RatedBucket,
     window: tuple[datetime, datetime],
 ) -> Fee:
-    """The fee of one priced bucket, without taxes."""
+    """The fee of one priced bucket, without taxes; metric and pricing unit are named as they are now."""
+    metric = organization.metrics_by_id[charge.billable_metric_id]
     rated, filter_ = bucket.rated, bucket.filter
     aggregated = bucket.total_aggregated_units
     return Fee(
@@ -115,7 +124,15 @@ def bucket_fee(
         grouped_by=bucket.grouped_by or UNSET,
         total_aggregated_units=UNSET if aggregated == rated.units else aggregated,
         presentation_breakdowns=bucket.presented or UNSET,
+        pricing_unit=_in_unit(rated, organization),
     )
+
+
+def _in_unit(rated: RatedCharge, organization: OrganizationState) -> FeePricingUnit | UnsetType:
+    if rated.pricing_unit is None:
+        return UNSET
+    unit = organization.pricing_units[rated.pricing_unit.code]
+    return FeePricingUnit(id=unit.id, short_name=unit.short_name, **asdict(rated.pricing_unit))
 
 
 def bucket_address(bucket: RatedBucket) -> Iterator[str | UUID]:

@@ -14,6 +14,7 @@ from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, ChargeFilter
 from lago_engine.domain.customer.decision import BucketUsage
 from lago_engine.domain.rating.charge_fees import RatedCharge, rate_charge
+from lago_engine.domain.rating.grouping import spelled_out
 from lago_engine.domain.rating.presentation import PresentedUnits, present, presentation_keys
 from lago_engine.domain.rating.prorating import PaidDays
 
@@ -41,6 +42,7 @@ def rate_buckets(
     days: PaidDays,
 ) -> Iterator[RatedBucket]:
     """Price every bucket with its own properties: the default one first, then filters in their order."""
+    charge = spelled_out(charge)
     shown = presentation_keys(charge.properties)
     position = {filter_.id: number for number, filter_ in enumerate(charge.filters)}
 

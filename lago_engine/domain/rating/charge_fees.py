@@ -10,36 +10,50 @@ import msgspec
 
 from lago_engine.domain.catalog.entities import BillableMetric, Charge
 from lago_engine.domain.customer.decision import BucketUsage
-from lago_engine.domain.decimals import quantize_to
-from lago_engine.domain.money import (
-    PRECISE_PLACES,
-    precise_major,
-    precise_minor,
-    to_minor,
-    truncated_minor,
-)
+from lago_engine.domain.decimals import CONTEXT
 from lago_engine.domain.rating.charge_models.model import Prorated, Rated, Usage
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
+from lago_engine.domain.rating.denomination import Denomination, Priced
 from lago_engine.domain.rating.prorating import PaidDays, all_steps, prorated_units
 from lago_engine.domain.rating.rounding import round_units
 
 
-class RatedCharge(msgspec.Struct, frozen=True, kw_only=True):
-    """The amount of one charge bucket.
-
-    units: never prorated. amount_cents: rounded, minor units. precise_amount_cents: 15 decimals, minor units.
-    unit_amount_cents: truncated (legacy). precise_unit_amount: 15 decimals, major units.
-    """
+class RatedCharge(Priced, frozen=True, kw_only=True):
+    """The amount of one charge bucket; units: never prorated."""
 
     units: Decimal
     events_count: int
-    amount_cents: int
-    precise_amount_cents: Decimal
-    unit_amount_cents: int
-    precise_unit_amount: Decimal
     amount_details: Mapping[str, Any]
 
+    @classmethod
+    def of(
+        cls, rated: Rated, prices: Denomination, *, units: Decimal, events_count: int
+    ) -> RatedCharge:
+        """What a charge model came to, in money."""
+        return cls(
+            units=units,
+            events_count=events_count,
+            amount_details=rated.amount_details,
+            **msgspec.structs.asdict(prices.priced(rated.amount, rated.unit_amount)),
+        )
 
+    def free(self) -> RatedCharge:
+        """The same units for nothing."""
+        unit = self.pricing_unit
+        return msgspec.structs.replace(
+            self,
+            amount_details={},
+            pricing_unit=unit and msgspec.structs.replace(unit, **_FREE),
+            **_FREE,
+        )
+
+
+_FREE: Final[Mapping[str, Any]] = {
+    "amount_cents": 0,
+    "precise_amount_cents": Decimal(0),
+    "unit_amount_cents": 0,
+    "precise_unit_amount": Decimal(0),
+}
 _NOTHING: Final = Rated(amount=Decimal(0), unit_amount=Decimal(0))
 
 
@@ -54,7 +68,8 @@ def rate_charge(
 
     Negative units and negative amounts are reset to nothing, with no details.
     """
-    usage = _measured(metric, used, currency, days)
+    prices = Denomination.of(charge, currency)
+    usage = _measured(metric, used, prices, days)
     units = usage.full_units
     priced = _NOTHING
     if usage.units >= 0 and units >= 0:
@@ -63,19 +78,11 @@ def rate_charge(
         units = Decimal(0)
     if priced.amount < 0:
         units, priced = Decimal(0), _NOTHING
-    return RatedCharge(
-        units=units,
-        events_count=used.events_count,
-        amount_cents=to_minor(priced.amount, currency),
-        precise_amount_cents=precise_minor(priced.amount, currency),
-        unit_amount_cents=truncated_minor(priced.unit_amount, currency),
-        precise_unit_amount=quantize_to(priced.unit_amount, PRECISE_PLACES),
-        amount_details=priced.amount_details,
-    )
+    return RatedCharge.of(priced, prices, units=units, events_count=used.events_count)
 
 
 def _measured(
-    metric: BillableMetric, used: BucketUsage, currency: str, days: PaidDays | None
+    metric: BillableMetric, used: BucketUsage, prices: Denomination, days: PaidDays | None
 ) -> Usage:
     """What the charge model is given: units as the metric rounds them, prorated before that."""
     units = _rounded(metric, used.units)
@@ -85,13 +92,13 @@ def _measured(
         steps = all_steps(used.changes, days)
         prorated = Prorated(full_units=units, steps=steps, period_days=days.period)
         units = _rounded(metric, prorated_units(steps, days))
-    amount_cents = used.events_amount_cents
+    cents = used.events_amount_cents
     return Usage(
         units=units,
         events_count=used.events_count,
         aggregation_type=metric.aggregation_type,
         values=used.values,
-        events_amount=None if amount_cents is None else precise_major(amount_cents, currency),
+        events_amount=None if cents is None else CONTEXT.divide(cents, Decimal(prices.minor_units)),
         prorated=prorated,
     )
 

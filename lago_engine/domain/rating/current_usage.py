@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
+from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan, PricingUnit
 from lago_engine.domain.customer.settings import fee_taxes
 from lago_engine.domain.decimals import precise, round_half_up, to_wire
 from lago_engine.domain.rating.buckets import RatedBucket, rate_buckets
@@ -20,16 +20,19 @@ from lago_engine.domain.rating.window_usage import days_of
 from lago_engine.domain.timezones import local_date
 
 B = TypeVar("B", bound=RatedBucket)
-Sums = Callable[[Sequence[B]], dict[str, Any]]
-"""The totals of some buckets of a charge, as members of an object."""
 
 
 class RatedUsage(msgspec.Struct, Generic[B], frozen=True, kw_only=True):
-    """The usage of one charge, priced."""
+    """The usage of one charge, priced; unit: what it is priced in, None for the plan's currency."""
 
     charge: Charge
     metric: BillableMetric
+    unit: PricingUnit | None
     buckets: Sequence[B]
+
+
+Sums = Callable[[RatedUsage[B], Sequence[B]], dict[str, Any]]
+"""The totals of some buckets of a charge, as members of an object."""
 
 
 def current_usage(asked: AskedUsage, used: Used) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def rated_usage(asked: AskedUsage, used: Used) -> Sequence[RatedUsage[RatedBucke
         RatedUsage(
             charge=charge,
             metric=metric,
+            unit=_unit(asked, charge),
             buckets=tuple(
                 billed_buckets(asked, charge, metric, used[charge.id], days)
                 if charge.pay_in_advance
@@ -57,6 +61,11 @@ def rated_usage(asked: AskedUsage, used: Used) -> Sequence[RatedUsage[RatedBucke
         )
         for charge, metric in asked.charges
     ]
+
+
+def _unit(asked: AskedUsage, charge: Charge) -> PricingUnit | None:
+    applied = charge.applied_pricing_unit
+    return None if applied is None else asked.organization.pricing_units[applied.code]
 
 
 def usage_head(asked: AskedUsage, rated: Sequence[RatedUsage[B]]) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def charge_usage(plan: Plan, item: RatedUsage[B], sums: Sums[B]) -> dict[str, An
     """One charge with its filters and groups."""
     charge, metric = item.charge, item.metric
     return {
-        **sums(item.buckets),
+        **sums(item, item.buckets),
         "amount_currency": plan.amount_currency,
         "charge": {
             "lago_id": str(charge.id),
@@ -104,8 +113,8 @@ def charge_usage(plan: Plan, item: RatedUsage[B], sums: Sums[B]) -> dict[str, An
             "code": metric.code,
             "aggregation_type": metric.aggregation_type,
         },
-        "filters": _filters(charge, item.buckets, sums),
-        "grouped_usage": _groups(charge, item.buckets, sums),
+        "filters": _filters(item, item.buckets, sums),
+        "grouped_usage": _groups(item, sums),
         "presentation_breakdowns": _presented(
             bucket for bucket in item.buckets if bucket.filter is None and not bucket.grouped_by
         ),
@@ -116,7 +125,7 @@ def _presented(buckets: Iterable[RatedBucket]) -> list[dict[str, Any]]:
     return [shown for bucket in buckets for shown in breakdown_objects(bucket.presented)]
 
 
-def sums(buckets: Sequence[RatedBucket]) -> dict[str, Any]:
+def sums(item: RatedUsage[B], buckets: Sequence[B]) -> dict[str, Any]:
     """The totals of buckets."""
     with precise():
         units = sum((bucket.rated.units for bucket in buckets), Decimal(0))
@@ -126,21 +135,35 @@ def sums(buckets: Sequence[RatedBucket]) -> dict[str, Any]:
         "total_aggregated_units": to_wire(total),
         "events_count": sum(bucket.rated.events_count for bucket in buckets),
         "amount_cents": sum(bucket.rated.amount_cents for bucket in buckets),
-        "pricing_unit_details": None,
+        "pricing_unit_details": _in_unit(item, buckets),
     }
 
 
-def _filters(charge: Charge, buckets: Sequence[B], sums: Sums[B]) -> list[dict[str, Any]]:
+def _in_unit(item: RatedUsage[B], buckets: Sequence[B]) -> dict[str, Any] | None:
+    """The amount in the pricing unit of the charge, if it has one."""
+    applied = item.charge.applied_pricing_unit
+    if applied is None or item.unit is None:
+        return None
+    amounts = (bucket.rated.pricing_unit for bucket in buckets)
+    return {
+        "amount_cents": sum(amount.amount_cents for amount in amounts if amount),
+        "short_name": item.unit.short_name,
+        "conversion_rate": to_wire(applied.conversion_rate),
+    }
+
+
+def _filters(item: RatedUsage[B], buckets: Sequence[B], sums: Sums[B]) -> list[dict[str, Any]]:
     """Each charge filter among the buckets, then the default one; nothing for a charge without filters."""
-    if not charge.filters:
+    filters = item.charge.filters
+    if not filters:
         return []
     shown = []
-    for filter_ in (*charge.filters, None):
+    for filter_ in (*filters, None):
         members = [bucket for bucket in buckets if bucket.filter == filter_]
         if members:
             shown.append(
                 {
-                    **sums(members),
+                    **sums(item, members),
                     "invoice_display_name": filter_ and filter_.invoice_display_name,
                     "values": filter_ and filter_.values,
                     "presentation_breakdowns": _presented(_of_one_group(members)),
@@ -155,18 +178,18 @@ def _of_one_group(buckets: Sequence[B]) -> Sequence[B]:
     return buckets if len(groups) == 1 else ()
 
 
-def _groups(charge: Charge, buckets: Sequence[B], sums: Sums[B]) -> list[dict[str, Any]]:
+def _groups(item: RatedUsage[B], sums: Sums[B]) -> list[dict[str, Any]]:
     """The buckets by their group, whatever filter they are of; nothing for a charge without groups."""
-    if not any(bucket.grouped_by for bucket in buckets):
+    if not any(bucket.grouped_by for bucket in item.buckets):
         return []
     groups: dict[tuple[tuple[str, str | None], ...], list[B]] = {}
-    for bucket in buckets:
+    for bucket in item.buckets:
         groups.setdefault(tuple(bucket.grouped_by.items()), []).append(bucket)
     return [
         {
-            **sums(members),
+            **sums(item, members),
             "grouped_by": dict(group),
-            "filters": _filters(charge, members, sums),
+            "filters": _filters(item, members, sums),
             "presentation_breakdowns": _presented(
                 bucket for bucket in members if bucket.filter is None
             ),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from lago_engine.domain.decimals import CONTEXT
 from lago_engine.domain.rating.charge_models.package import packages_of
+from lago_engine.domain.rating.denomination import UNIT_PLACES
 
 Details = Mapping[str, Any]
 
@@ -38,6 +39,25 @@ def formulas(details: Details, units: str, numbers: Numbers) -> Iterator[str]:
         case {"flat_unit_amount": flat} if Decimal(flat) > 0:
             of_units = (units, numbers.unit_price(details["per_unit_amount"]))
             yield _sum(*_product(*of_units, numbers), numbers.unit_price(flat))
+
+
+class InUnit:
+    """Numbers whose prices are in a pricing unit, not in money."""
+
+    def __init__(self, numbers: Numbers, short_name: str) -> None:
+        self.quantity = numbers.quantity
+        self.rate = numbers.rate
+        self._short_name = short_name
+
+    def unit_price(self, major: str) -> str:
+        return f"{self.quantity(major)} {self._short_name}"
+
+
+def conversion(unit: Details, numbers: Numbers) -> str:
+    """What the `pricing_unit_details` of a fee were worth: `12.35 CR × €0.50`."""
+    amount = CONTEXT.scaleb(Decimal(unit["amount_cents"]), -UNIT_PLACES)
+    rate = numbers.unit_price(unit["conversion_rate"])
+    return f"{InUnit(numbers, unit['short_name']).unit_price(str(amount))} × {rate}"
 
 
 def _range(item: Details, numbers: Numbers) -> Iterator[str]:

@@ -29,9 +29,10 @@ from lago_engine.domain.decimals import (
     quantize_to,
     to_wire,
 )
-from lago_engine.domain.money import PRECISE_PLACES, to_minor
+from lago_engine.domain.money import PRECISE_PLACES, precise_major
 from lago_engine.domain.rating.assignment import assigned_filter
-from lago_engine.domain.rating.charge_models.amounts import optional_amount, percent_of
+from lago_engine.domain.rating.charge_models.amounts import optional_amount, per_unit, percent_of
+from lago_engine.domain.rating.denomination import Denomination
 from lago_engine.domain.rating.rounding import round_units
 from lago_engine.errors import ValidationFailed
 
@@ -80,7 +81,7 @@ def estimate_instant_fees(
         yield {
             **_parties(subscription, customer),
             **_item(charge, metric, filter_),
-            **_amounts(max(units, _ZERO), amount, plan.amount_currency),
+            **_amounts(max(units, _ZERO), amount, Denomination.of(charge, plan.amount_currency)),
             "pay_in_advance": True,
             "invoiceable": charge.invoiceable,
             "event_transaction_id": event.transaction_id,
@@ -92,12 +93,12 @@ def _units(metric: BillableMetric, properties: Mapping[str, Any]) -> Decimal:
     if metric.field_name is None:
         return Decimal(1)
     value = properties.get(metric.field_name)
-    units = _ZERO if value is None else _number(value)
+    units = _ZERO if value is None else metered_number(value)
     return round_units(units, metric.rounding_function, metric.rounding_precision)
 
 
-def _number(value: Any) -> Decimal:
-    """What metering takes for a number (metrics.md §4)."""
+def metered_number(value: Any) -> Decimal:
+    """What metering takes for a number (metrics.md §4). Raises ValidationFailed."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         number = Decimal(value)
         if number.adjusted() < DIGITS_MAX:
@@ -178,11 +179,12 @@ def _item(charge: Charge, metric: BillableMetric, filter_: ChargeFilter | None) 
     }
 
 
-def _amounts(units: Decimal, amount: Decimal, currency: str) -> dict[str, Any]:
+def _amounts(units: Decimal, amount: Decimal, prices: Denomination) -> dict[str, Any]:
     """`precise_unit_amount` is in minor units, as nowhere else (events.md §11)."""
-    amount_cents = to_minor(amount, currency)
-    unit_cents = CONTEXT.divide(Decimal(amount_cents), units) if units else _ZERO
-    exact = to_wire(quantize_to(amount, PRECISE_PLACES))
+    currency, money = prices.currency, prices.priced(amount)
+    amount_cents = money.amount_cents
+    unit_cents = per_unit(Decimal(amount_cents), units)
+    exact = to_wire(precise_major(money.precise_amount_cents, currency))
     return {
         "units": to_wire(units),
         "events_count": 1,

@@ -91,6 +91,7 @@ def _charge_usage(
         **_sums(used),
         # A true-up is money without usage: it belongs to the charge, not to a filter or group.
         "amount_cents": sum(fee["amount_cents"] for fee in fees),
+        "pricing_unit_details": _in_unit(fees),
         "amount_currency": fees[0]["amount_currency"],
         "charge": {
             "lago_id": str(charge.id),
@@ -123,7 +124,19 @@ def _sums(fees: Sequence[Document]) -> dict[str, Any]:
         "total_aggregated_units": to_wire(total),
         "events_count": sum(fee["events_count"] or 0 for fee in fees),
         "amount_cents": sum(fee["amount_cents"] for fee in fees),
-        "pricing_unit_details": None,
+        "pricing_unit_details": _in_unit(fees),
+    }
+
+
+def _in_unit(fees: Sequence[Document]) -> dict[str, Any] | None:
+    """What fees of one charge came to in its pricing unit, if they were priced in one."""
+    details = [fee["pricing_unit_details"] for fee in fees if fee["pricing_unit_details"]]
+    if not details:
+        return None
+    return {
+        "amount_cents": sum(each["amount_cents"] for each in details),
+        "short_name": details[0]["short_name"],
+        "conversion_rate": details[0]["conversion_rate"],
     }
 
 

@@ -8,8 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from lago_engine.domain.catalog.entities import BillableMetric, Charge
-from lago_engine.domain.decimals import CONTEXT, precise, quantize_to, round_half_up, to_wire
-from lago_engine.domain.money import to_minor
+from lago_engine.domain.decimals import CONTEXT, precise, quantize_to, to_wire
 from lago_engine.domain.proration import days_between
 from lago_engine.domain.rating.buckets import RatedBucket
 from lago_engine.domain.rating.charge_models.model import Usage
@@ -21,6 +20,7 @@ from lago_engine.domain.rating.current_usage import (
     sums,
     usage_head,
 )
+from lago_engine.domain.rating.denomination import Denomination, Priced
 from lago_engine.domain.rating.usage_question import AskedUsage, Used
 
 PRICED_AGAIN: Final = ("standard", "graduated", "package", "volume")
@@ -33,7 +33,7 @@ class ProjectedBucket(RatedBucket, frozen=True, kw_only=True):
     """A priced bucket and what it will be at the end of the period."""
 
     projected_units: Decimal
-    projected_amount_cents: int
+    projected: Priced
 
 
 def projected_usage(asked: AskedUsage, used: Used) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def projected_usage(asked: AskedUsage, used: Used) -> dict[str, Any]:
     ratio = elapsed_ratio(asked)
     currency = asked.plan.amount_currency
     projected = [_project(item, ratio, currency) for item in rated_usage(asked, used)]
-    amount = sum(b.projected_amount_cents for item in projected for b in item.buckets)
+    amount = sum(b.projected.amount_cents for item in projected for b in item.buckets)
     return {
         **usage_head(asked, projected),
         "projected_amount_cents": amount,
@@ -69,6 +69,7 @@ def _project(
     return RatedUsage(
         charge=charge,
         metric=metric,
+        unit=item.unit,
         buckets=[_bucket(charge, metric, bucket, ratio, currency) for bucket in item.buckets],
     )
 
@@ -76,32 +77,39 @@ def _project(
 def _bucket(
     charge: Charge, metric: BillableMetric, bucket: RatedBucket, ratio: Fraction, currency: str
 ) -> ProjectedBucket:
-    units, amount = _projection(charge, metric, bucket, ratio, currency)
+    prices = Denomination.of(charge, currency)
+    units, projected = _projection(charge, metric, bucket, ratio, prices)
     return ProjectedBucket(
         **{name: getattr(bucket, name) for name in bucket.__struct_fields__},
         projected_units=units,
-        projected_amount_cents=amount,
+        projected=projected,
     )
 
 
 def _projection(
-    charge: Charge, metric: BillableMetric, bucket: RatedBucket, ratio: Fraction, currency: str
-) -> tuple[Decimal, int]:
-    """(Units, minor units of money) at the end of the period."""
+    charge: Charge,
+    metric: BillableMetric,
+    bucket: RatedBucket,
+    ratio: Fraction,
+    prices: Denomination,
+) -> tuple[Decimal, Priced]:
+    """Units and amounts at the end of the period."""
     rated = bucket.rated
     if metric.recurring:
-        return rated.units, rated.amount_cents
+        return rated.units, rated
     if not ratio:
-        return Decimal(0), 0
+        return Decimal(0), prices.priced(Decimal(0))
     units = quantize_to(_divided(rated.units, ratio), UNITS_PLACES)
     if charge.charge_model not in PRICED_AGAIN:
-        return units, round_half_up(_divided(rated.precise_amount_cents, ratio))
+        cents = (rated.pricing_unit or rated).precise_amount_cents
+        amount = CONTEXT.divide(cents, Decimal(prices.minor_units))
+        return units, prices.priced(_divided(amount, ratio))
     properties = charge.properties if bucket.filter is None else bucket.filter.properties
     usage = Usage(
         units=units, events_count=rated.events_count, aggregation_type=metric.aggregation_type
     )
     priced = CHARGE_MODELS[charge.charge_model].rate(usage, properties)
-    return units, to_minor(max(priced.amount, Decimal(0)), currency)
+    return units, prices.priced(max(priced.amount, Decimal(0)))
 
 
 def _divided(number: Decimal, ratio: Fraction) -> Decimal:
@@ -116,14 +124,19 @@ def _charge_usage(asked: AskedUsage, item: RatedUsage[ProjectedBucket]) -> dict[
     return shown
 
 
-def _sums(buckets: Sequence[ProjectedBucket]) -> dict[str, Any]:
-    totals = sums(buckets)
+def _sums(item: RatedUsage[ProjectedBucket], buckets: Sequence[ProjectedBucket]) -> dict[str, Any]:
+    totals = sums(item, buckets)
     del totals["total_aggregated_units"]
+    if totals["pricing_unit_details"] is not None:
+        amounts = (bucket.projected.pricing_unit for bucket in buckets)
+        totals["pricing_unit_details"]["projected_amount_cents"] = sum(
+            amount.amount_cents for amount in amounts if amount
+        )
     with precise():
         units = sum((bucket.projected_units for bucket in buckets), Decimal(0))
     return totals | {
         "projected_units": to_wire(units),
-        "projected_amount_cents": sum(bucket.projected_amount_cents for bucket in buckets),
+        "projected_amount_cents": sum(bucket.projected.amount_cents for bucket in buckets),
     }
 
 

@@ -16,6 +16,7 @@ from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import CustomerState, Subscription
 from lago_engine.domain.customer.windows import running_windows
 from lago_engine.domain.periods import PeriodSubject, Windows, charges_days
+from lago_engine.domain.rating.grouping import spelled_out
 from lago_engine.errors import NotAllowed, NotFound
 
 CHARGE_FILTERS: Final = ("charge_id", "charge_code", "billable_metric_code")
@@ -80,7 +81,7 @@ def ask_usage(
     plan = plan_of(subscription, organization)
     subject = subject_of(subscription, state.profile, organization)
     at = max(now, subject.start)
-    windows = running_windows(subject, subscription, state.profile, organization.organization, at)
+    windows = running_windows(subject, subscription, at)
     start, end = windows.charges_from, windows.charges_to
     assert start is not None
     assert end is not None
@@ -96,7 +97,9 @@ def ask_usage(
         subject=subject,
         windows=windows,
         question=question,
-        charges=tuple((_regrouped(charge, question), metric) for charge, metric in charges),
+        charges=tuple(
+            (_regrouped(spelled_out(charge), question), metric) for charge, metric in charges
+        ),
         start=start,
         end=end,
         days=charges_days(subject, end),
@@ -178,7 +181,7 @@ def narrowed(asked: AskedUsage, used: Used) -> Used | None:
     question = asked.question
     if question.full or any(len(texts) != 1 or not texts[0] for texts in question.only.values()):
         return None
-    before = {charge.id: charge for charge in asked.plan.charges}
+    before = {charge.id: spelled_out(charge) for charge in asked.plan.charges}
     answer: dict[UUID, Sequence[BucketUsage]] = {}
     for charge, _ in asked.charges:
         buckets = _narrowed(before[charge.id], charge, used[charge.id], question)

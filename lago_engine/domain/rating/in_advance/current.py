@@ -41,10 +41,8 @@ def billed_buckets(
         paid = replace(bucket, units=billed, changes=None)
         [priced] = rate_buckets(charge, unrounded, [paid], currency, days)
         level = max(bucket.units, _ZERO)
-        rated = replace(priced.rated, units=level)
-        if not billed:
-            rated = replace(rated, amount_cents=0, precise_amount_cents=_ZERO, amount_details={})
-        yield replace(priced, rated=rated, total_aggregated_units=level)
+        rated = priced.rated if billed else priced.rated.free()
+        yield replace(priced, rated=replace(rated, units=level), total_aggregated_units=level)
 
 
 def _billed(charge: Charge, units: Decimal, counter: Counter, days: PaidDays) -> Decimal:

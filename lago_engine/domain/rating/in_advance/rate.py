@@ -10,17 +10,11 @@ import msgspec
 
 from lago_engine.domain.catalog.entities import BillableMetric
 from lago_engine.domain.decimals import CONTEXT, ceil_to, quantize_to, to_wire
-from lago_engine.domain.money import (
-    PRECISE_PLACES,
-    minor_units,
-    precise_minor,
-    to_major,
-    to_minor,
-    truncated_minor,
-)
 from lago_engine.domain.rating.charge_fees import RatedCharge
+from lago_engine.domain.rating.charge_models.amounts import per_unit
 from lago_engine.domain.rating.charge_models.model import Rated, Usage
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
+from lago_engine.domain.rating.denomination import Denomination
 from lago_engine.domain.rating.in_advance import percentage
 from lago_engine.domain.rating.in_advance.counter import Allowance, Counter, Rise, rise
 
@@ -62,7 +56,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
     charge_model: str
     properties: Mapping[str, Any]
     metric: BillableMetric
-    currency: str
+    prices: Denomination
 
 
 def rate_event(
@@ -79,19 +73,9 @@ def rate_event(
         level = CONTEXT.add(level, event.delta)
     rated, allowance = _price(pricing, event, step, counter.allowance)
     amount = max(rated.amount, _ZERO)
-    cents = to_minor(amount, pricing.currency)
-    unit_amount = _ZERO
-    if cents and step.units:
-        unit_amount = CONTEXT.divide(to_major(cents, pricing.currency), step.units)
-    fee = RatedCharge(
-        units=step.units,
-        events_count=1,
-        amount_cents=cents,
-        precise_amount_cents=precise_minor(amount, pricing.currency),
-        unit_amount_cents=truncated_minor(unit_amount, pricing.currency),
-        precise_unit_amount=quantize_to(unit_amount, PRECISE_PLACES),
-        amount_details=rated.amount_details,
-    )
+    unit_amount = per_unit(pricing.prices.rounded(amount), step.units)
+    rated = msgspec.structs.replace(rated, amount=amount, unit_amount=unit_amount)
+    fee = RatedCharge.of(rated, pricing.prices, units=step.units, events_count=1)
     return fee, Counter(unused=step.unused, prorated=prorated, level=level, allowance=allowance)
 
 
@@ -99,7 +83,7 @@ def _price(
     pricing: Pricing, event: EventUsage, step: Rise, allowance: Allowance | None
 ) -> tuple[Rated, Allowance | None]:
     if pricing.charge_model == "dynamic":
-        return _dynamic(event, pricing.currency), None
+        return _dynamic(event, pricing.prices), None
     after = Usage(
         units=max(event.units, _ZERO),
         events_count=event.events_count,
@@ -125,10 +109,10 @@ def _price(
     return _telescoped(after, before, pricing), None
 
 
-def _dynamic(event: EventUsage, currency: str) -> Rated:
+def _dynamic(event: EventUsage, prices: Denomination) -> Rated:
     """The event says what it costs, whatever units it has."""
     cents = event.precise_total_amount_cents or _ZERO
-    amount = CONTEXT.divide(cents, Decimal(minor_units(currency)))
+    amount = CONTEXT.divide(cents, Decimal(prices.minor_units))
     return Rated(amount=amount, unit_amount=_ZERO)
 
 
