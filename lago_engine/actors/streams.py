@@ -68,4 +68,6 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
+    e.PaymentLinkOpened,
+    e.PaymentCancelRequested,
 )

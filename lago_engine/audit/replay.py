@@ -143,7 +143,8 @@ class _Run:
             assert before is not None
             self._recompute(row, body, envelope, event, before)
         elif isinstance(event, CREDIT_EVENTS):
-            self._recompute_credit(row, body, envelope, event)
+            assert before is not None
+            self._recompute_credit(row, body, envelope, event, before)
         organization = evolve_organization(before, event)
         self._organizations[envelope.organization_id] = organization
         if isinstance(event, CUSTOMER_EVENTS):
@@ -170,12 +171,17 @@ class _Run:
         self._compare(row, body, envelope, decided, _named(event))
 
     def _recompute_credit(
-        self, row: LogRow, body: bytes, envelope: Envelope, event: CreditEvent
+        self,
+        row: LogRow,
+        body: bytes,
+        envelope: Envelope,
+        event: CreditEvent,
+        organization: OrganizationState,
     ) -> None:
         state = self._customers[row.stream_id]
         assert state is not None
         at = from_micros(envelope.occurred_at_us)
-        decided = recompute_credit(event, state, at)
+        decided = recompute_credit(event, state, organization, at)
         of = (
             f"credit note {event.credit_note.number}"
             if isinstance(event, CreditNoteCreated)
