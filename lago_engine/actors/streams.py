@@ -38,6 +38,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.SubscriptionUpdated,
     e.SubscriptionRepriced,
     e.SubscriptionTrialEnded,
+    e.FixedChargeUnitsSet,
     e.SubscriptionTerminated,
     e.SubscriptionCanceled,
     e.InvoiceDrafted,
@@ -70,4 +71,5 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentStatusChanged,
     e.PaymentLinkOpened,
     e.PaymentCancelRequested,
+    e.DocumentGenerated,
 )
