@@ -28,6 +28,7 @@ from lago_engine.domain.customer.credit_notes import (
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.payments import cancel_payments
 from lago_engine.domain.customer.state import InvoiceRecord
+from lago_engine.domain.customer.wallet_ledger import give_back_credits
 from lago_engine.domain.decimals import precise
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon, given_back
 from lago_engine.domain.invoicing.credit_note import CreditNote
@@ -64,6 +65,8 @@ def void_invoice(decision: Decision, invoice_id: UUID, given: Mapping[str, Any])
     decision.record(e.InvoiceVoided(invoice_id=record.id, voided_at=decision.now))
     for credit in record.credits:
         _give_back(decision, record, credit)
+    if not with_note:
+        give_back_credits(decision, record)
     cancel_payments(decision, record.id)
 
 
