@@ -25,6 +25,7 @@ from lago_engine.api import (
     invoice_previews,
     invoices,
     organizations,
+    payment_links,
     payment_providers,
     payments,
     plan_metadata,
@@ -38,6 +39,8 @@ from lago_engine.api import (
     test_organizations,
     test_parties,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )
@@ -66,6 +69,7 @@ RESOURCES = (
     invoice_previews,
     invoices,
     organizations,
+    payment_links,
     payment_providers,
     payments,
     plan_metadata,
@@ -76,6 +80,8 @@ RESOURCES = (
     subscriptions,
     taxes,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )

@@ -30,6 +30,7 @@ from lago_engine.domain.events import (
     DocumentGenerated,
     DomainEvent,
     FeeCreated,
+    WalletTransactionCreated,
 )
 from lago_engine.domain.invoicing.issued import GeneratedDocument
 from lago_engine.domain.timezones import from_micros
@@ -162,7 +163,8 @@ class _Run:
             assert before is not None
             self._recompute(row, body, envelope, event, before)
         elif isinstance(event, CREDIT_EVENTS):
-            self._recompute_credit(row, body, envelope, event)
+            assert before is not None
+            self._recompute_credit(row, body, envelope, event, before)
         elif isinstance(event, DocumentGenerated) and self._pdfs:
             self._print_again(row, envelope, event.document)
         organization = evolve_organization(before, event)
@@ -191,18 +193,18 @@ class _Run:
         self._compare(row, body, envelope, decided, _named(event))
 
     def _recompute_credit(
-        self, row: LogRow, body: bytes, envelope: Envelope, event: CreditEvent
+        self,
+        row: LogRow,
+        body: bytes,
+        envelope: Envelope,
+        event: CreditEvent,
+        organization: OrganizationState,
     ) -> None:
         state = self._customers[row.stream_id]
         assert state is not None
         at = from_micros(envelope.occurred_at_us)
-        decided = recompute_credit(event, state, at)
-        of = (
-            f"credit note {event.credit_note.number}"
-            if isinstance(event, CreditNoteCreated)
-            else f"invoice {event.invoice_id}"
-        )
-        self._compare(row, body, envelope, decided, of)
+        decided = recompute_credit(event, state, organization, at)
+        self._compare(row, body, envelope, decided, _credited(event))
 
     def _print_again(self, row: LogRow, envelope: Envelope, generated: GeneratedDocument) -> None:
         """The PDF of what the documents say at this place of the log."""
@@ -273,6 +275,14 @@ class _Run:
         self.report.documents = len(self._documents)
         self.report.usage_events = self._meter.stats().events
         return self.report
+
+
+def _credited(event: CreditEvent) -> str:
+    if isinstance(event, CreditNoteCreated):
+        return f"credit note {event.credit_note.number}"
+    if isinstance(event, WalletTransactionCreated):
+        return f"wallet transaction {event.transaction.id}"
+    return f"invoice {event.invoice_id}"
 
 
 def _named(event: BillingEvent) -> str:

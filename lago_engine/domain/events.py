@@ -25,7 +25,13 @@ from lago_engine.domain.catalog.entities import (
     WebhookEndpoint,
 )
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
+from lago_engine.domain.customer.state import (
+    InvoiceMetadata,
+    Payment,
+    PaymentLink,
+    Refund,
+    Subscription,
+)
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.issued import GeneratedDocument
@@ -37,6 +43,7 @@ from lago_engine.domain.invoicing.model import (
     StandaloneFee,
 )
 from lago_engine.domain.rating.unit_steps import UnitStep
+from lago_engine.domain.wallets.model import Wallet, WalletTransaction
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -273,6 +280,12 @@ class InvoiceFinalized(DomainEvent, frozen=True, tag="invoice_finalized.v1"):
     inputs_hash: str
 
 
+class InvoiceOpened(DomainEvent, frozen=True, tag="invoice_opened.v1"):
+    """An invoice waits for its payment, unseen; it has no number before that."""
+
+    invoice: Invoice
+
+
 class InvoiceClosed(DomainEvent, frozen=True, tag="invoice_closed.v1"):
     """A zero invoice that the settings skip: no number, no webhook; the period counts as billed."""
 
@@ -409,6 +422,59 @@ class CreditNoteVoided(DomainEvent, frozen=True, tag="credit_note_voided.v1"):
     credit_note: CreditNote
 
 
+class WalletCreated(DomainEvent, frozen=True, tag="wallet_created.v1"):
+    """A customer has a wallet, still without credits."""
+
+    customer: CustomerProfile
+    wallet: Wallet
+
+
+class WalletUpdated(DomainEvent, frozen=True, tag="wallet_updated.v1"):
+    """Its settings, rules or metadata changed."""
+
+    wallet: Wallet
+
+
+class WalletTerminated(DomainEvent, frozen=True, tag="wallet_terminated.v1"):
+    """Nothing is paid from it any more; what was left is forfeited."""
+
+    wallet: Wallet
+
+
+class WalletRuleApplied(DomainEvent, frozen=True, tag="wallet_rule_applied.v1"):
+    """A recurring rule was acted on; the transactions it asked for, if any, follow."""
+
+    wallet: Wallet
+    rule_id: UUID
+
+
+class WalletBalanceRefreshed(DomainEvent, frozen=True, tag="wallet_balance_refreshed.v1"):
+    """Usage that is not billed yet crossed what is left in the wallet, one way or the other."""
+
+    wallet: Wallet
+
+
+class WalletTransactionCreated(DomainEvent, frozen=True, tag="wallet_transaction_created.v1"):
+    """Credits came in, left, or are to come once they are paid; the wallet as it is after that."""
+
+    wallet: Wallet
+    transaction: WalletTransaction
+
+
+class WalletTransactionSettled(DomainEvent, frozen=True, tag="wallet_transaction_settled.v1"):
+    """Purchased credits were paid; the wallet as it is after that."""
+
+    wallet: Wallet
+    transaction: WalletTransaction
+
+
+class WalletTransactionFailed(DomainEvent, frozen=True, tag="wallet_transaction_failed.v1"):
+    """The payment of purchased credits failed; they still come if it is made later."""
+
+    wallet: Wallet
+    transaction: WalletTransaction
+
+
 class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):
     """A provider is to be asked to give money back, once per `refund.idempotency_key`."""
 
@@ -428,6 +494,20 @@ class RefundStatusChanged(DomainEvent, frozen=True, tag="refund_status_changed.v
 
 class PaymentRequested(DomainEvent, frozen=True, tag="payment_requested.v1"):
     """A provider is to be asked for money, once per `payment.idempotency_key`."""
+
+    customer: CustomerProfile
+    payment: Payment
+
+
+class PaymentLinkOpened(DomainEvent, frozen=True, tag="payment_link_opened.v1"):
+    """A provider made a hosted page on which an invoice can be paid."""
+
+    customer: CustomerProfile
+    link: PaymentLink
+
+
+class PaymentCancelRequested(DomainEvent, frozen=True, tag="payment_cancel_requested.v1"):
+    """The invoice of a payment under way was voided: a provider is to stop it, if it still can."""
 
     customer: CustomerProfile
     payment: Payment

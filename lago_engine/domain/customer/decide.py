@@ -35,6 +35,7 @@ from lago_engine.domain.customer.invoice_updates import (
     update_invoice,
 )
 from lago_engine.domain.customer.one_off import create_one_off
+from lago_engine.domain.customer.payment_links import open_link
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
     record_manual_payment,
@@ -50,11 +51,24 @@ from lago_engine.domain.customer.price_overrides import (
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.refunds import record_refund_outcome
-from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.state import CustomerState, PaymentLink
 from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
+from lago_engine.domain.customer.top_ups import follow_payments
 from lago_engine.domain.customer.voiding import void_invoice
+from lago_engine.domain.customer.wallet_schedule import refresh_wallets
+from lago_engine.domain.customer.wallet_transactions import create_transactions
+from lago_engine.domain.customer.wallets import (
+    change_metadata as change_wallet_metadata,
+)
+from lago_engine.domain.customer.wallets import (
+    create_wallet,
+    update_wallet,
+)
+from lago_engine.domain.customer.wallets import (
+    terminate_on_request as terminate_wallet_on_request,
+)
 from lago_engine.domain.invoicing.model import Invoice
 from lago_engine.errors import NotFound
 
@@ -73,6 +87,7 @@ def decide_customer(
     if state is None and not isinstance(command, c.UpsertCustomer | c.CreateSubscription):
         raise NotFound(_missing(command))
     _decide(command, decision)
+    follow_payments(decision)
     return decision.recorded
 
 
@@ -84,7 +99,9 @@ def _missing(command: c.CustomerCommand) -> str:
         return "payment"
     return (
         "customer"
-        if isinstance(command, c.AdvanceTime | c.ApplyCoupon | c.CreateOneOffInvoice)
+        if isinstance(
+            command, c.AdvanceTime | c.ApplyCoupon | c.CreateOneOffInvoice | c.CreateWallet
+        )
         else "invoice"
     )
 
@@ -237,6 +254,36 @@ def _(command: c.TerminateAppliedCoupon, decision: Decision) -> None:
 
 
 @_decide.register
+def _(command: c.CreateWallet, decision: Decision) -> None:
+    create_wallet(decision, command.input)
+
+
+@_decide.register
+def _(command: c.UpdateWallet, decision: Decision) -> None:
+    update_wallet(decision, command.wallet_id, command.input)
+
+
+@_decide.register
+def _(command: c.TerminateWallet, decision: Decision) -> None:
+    terminate_wallet_on_request(decision, command.wallet_id)
+
+
+@_decide.register
+def _(command: c.ChangeWalletMetadata, decision: Decision) -> None:
+    change_wallet_metadata(decision, command.wallet_id, command.change, command.input)
+
+
+@_decide.register
+def _(command: c.RefreshWallets, decision: Decision) -> None:
+    refresh_wallets(decision, at=decision.now)
+
+
+@_decide.register
+def _(command: c.CreateWalletTransactions, decision: Decision) -> None:
+    create_transactions(decision, command.wallet_id, command.input)
+
+
+@_decide.register
 def _(command: c.CreateCreditNote, decision: Decision) -> None:
     create_credit_note(decision, command.invoice_id, command.input)
 
@@ -286,6 +333,13 @@ def _(command: c.UpdateFee, decision: Decision) -> None:
 @_decide.register
 def _(command: c.DeleteFee, decision: Decision) -> None:
     delete_fee(decision, command.fee_id, regroup=command.regroup)
+
+
+@_decide.register
+def _(command: c.RecordPaymentLink, decision: Decision) -> None:
+    link = command.link
+    assert isinstance(link, PaymentLink)
+    open_link(decision, link)
 
 
 @_decide.register
