@@ -35,6 +35,7 @@ from lago_engine.domain.customer.profile import (
 from lago_engine.domain.customer.state import (
     InvoiceMetadata,
     Payment,
+    PaymentReceipt,
     PlanChange,
     Refund,
     Subscription,
@@ -522,6 +523,9 @@ PAYING: tuple[DomainEvent, ...] = (
         payment=TRANSFER,
         invoice_payment_status="pending",
         invoice_total_paid_amount_cents=2019,
+        receipt=PaymentReceipt(
+            id=make_id("receipt"), number=f"{CUSTOMER.slug}-RCPT-000001", created_at=BILLED_AT
+        ),
     ),
     events.PaymentRequested(customer=CUSTOMER, payment=SECOND_ATTEMPT),
     payment_change(

@@ -25,7 +25,13 @@ from lago_engine.domain.catalog.entities import (
     WebhookEndpoint,
 )
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
+from lago_engine.domain.customer.state import (
+    InvoiceMetadata,
+    Payment,
+    PaymentReceipt,
+    Refund,
+    Subscription,
+)
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.issued import GeneratedDocument
@@ -422,21 +428,26 @@ class PaymentRequested(DomainEvent, frozen=True, tag="payment_requested.v1"):
 
 
 class PaymentRecorded(DomainEvent, frozen=True, tag="payment_recorded.v1"):
-    """A manual payment."""
+    """A manual payment, and the receipt for it."""
 
     customer: CustomerProfile
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+    receipt: PaymentReceipt | None = None
 
 
 class PaymentStatusChanged(DomainEvent, frozen=True, tag="payment_status_changed.v1"):
-    """What the provider answered or reported; the invoice's status and paid total after it."""
+    """What the provider answered or reported; the invoice's status and paid total after it.
+
+    receipt: for a payment that succeeded.
+    """
 
     customer: CustomerProfile
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+    receipt: PaymentReceipt | None = None
 
 
 class DocumentGenerated(DomainEvent, frozen=True, tag="document_generated.v1"):

@@ -151,6 +151,14 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
 
 
+class PaymentReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the customer is given for a payment that succeeded (payments.md §10)."""
+
+    id: UUID
+    number: str
+    created_at: datetime
+
+
 class BilledUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How far the usage of a subscription is billed in advance, and what that leaves to be known.
 
@@ -196,6 +204,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Mapping[UUID, Refund] = {}
     last_sequential_id: int = 0
     items_count: int = 0
+    receipts_count: int = 0
     billed_usage: Mapping[UUID, BilledUsage] = {}
     regrouping: Mapping[UUID, StandaloneFee] = {}
 
