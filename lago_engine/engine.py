@@ -34,10 +34,12 @@ from lago_engine.domain.commands import (
     UpdateSubscription,
     UpsertCustomer,
 )
+from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fee_estimates import estimate_fees
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.preview_input import customer_key
 from lago_engine.domain.customer.state import CustomerState, Subscription
-from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
+from lago_engine.domain.events import DomainEvent, FeeCreated, WebhookEndpointDeleted
 from lago_engine.domain.invoicing.issued import DocumentKind, issuer_of
 from lago_engine.domain.rating.current_usage import current_usage
 from lago_engine.domain.rating.projected_usage import projected_usage
@@ -346,18 +348,56 @@ class Engine:
         used = usage_in(read, asked.plan, asked.subject, asked.subscription.id, window)
         return narrowed(asked, used)
 
+    async def estimate_fees(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        subscription_id: UUID,
+        event: bytes,
+    ) -> Sequence[bytes]:
+        """The `fee` documents that an event (a JSON object) would have if it came now; nothing is stored."""
+        # An event is billed on top of those that came before it.
+        await self.partition.billing_at_once.settle_customer(
+            ids.customer_id(organization_id, external_customer_id)
+        )
+        while True:
+            state = await self.customer(organization_id, external_customer_id)
+            decision = Decision(
+                state,
+                self.organization(organization_id),
+                now=self.now(organization_id),
+                usage=self.partition.usage.read,
+                in_advance=self.partition.pending,
+            )
+            try:
+                fees = list(
+                    estimate_fees(decision, subscription_id, event, self.partition.pending.foreseen)
+                )
+            except WindowNotReady as missing:
+                await self.partition.complete(missing.window)
+                continue
+            imagined = [
+                self.partition.imagine(organization_id, FeeCreated(fee=fee), decision.now)
+                for fee in fees
+            ]
+            return [
+                change.body
+                for changes in imagined
+                for change in changes
+                if change.kind == "fee" and change.body is not None
+            ]
+
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""
         return expression_problem(text)
 
     def evaluate_expression(
         self, text: str, *, code: str, timestamp_us: int, properties: bytes
-    ) -> str | None:
-        """What an expression gives for one event (properties: a JSON object); None when it fails."""
-        result = evaluate_expression(
+    ) -> tuple[str | None, str | None]:
+        """What an expression gives for one event (properties: a JSON object), or why it fails."""
+        return evaluate_expression(
             text, code=code, timestamp_us=timestamp_us, properties=properties
         )
-        return result.value
 
     async def scan_events(
         self,

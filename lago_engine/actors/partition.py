@@ -42,6 +42,7 @@ from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.scheduling.due_index import DueIndex
 from lago_engine.store.codec import Envelope, EventCodec, unpack_state
+from lago_engine.store.documents import DocumentChange
 from lago_engine.store.port import USAGE_SEGMENT_TOPIC, LogRow, Store
 from lago_engine.webhooks.outbox import WebhookOutbox
 
@@ -90,6 +91,7 @@ class Partition:
         self.directory = directory
         self.due = due
         self.usage = UsageWindows(meter, store)
+        self.pending = PendingReader(meter, store)
         self.failed: BaseException | None = None
         self._codec = codec
         self._projections = projections
@@ -112,7 +114,7 @@ class Partition:
             clock=clock,
             directory=directory,
             usage=self.usage,
-            pending=PendingReader(meter, store),
+            pending=self.pending,
             windows=self._windows,
             batches=self._batches,
             aside=self._aside,
@@ -220,6 +222,20 @@ class Partition:
         if not self._deciding:
             self.residents.shrink()
         return state
+
+    def imagine(
+        self, organization_id: UUID, event: DomainEvent, at: datetime
+    ) -> Sequence[DocumentChange]:
+        """The documents that a fact would write if it happened now; nothing is kept of it."""
+        envelope = Envelope(
+            recorded_at_us=micros(at),
+            occurred_at_us=micros(at),
+            actor="",
+            correlation_id="",
+            causation_id="",
+            organization_id=organization_id,
+        )
+        return self._projections.imagine(envelope, event, self.organization(organization_id))
 
     async def complete(self, window: UsageWindow) -> None:
         """Return when a usage window can be read; asked for later, folded earlier."""

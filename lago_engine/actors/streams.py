@@ -38,6 +38,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.SubscriptionUpdated,
     e.SubscriptionRepriced,
     e.SubscriptionTrialEnded,
+    e.FixedChargeUnitsSet,
     e.SubscriptionTerminated,
     e.SubscriptionCanceled,
     e.InvoiceDrafted,

@@ -17,6 +17,7 @@ from lago_engine.api import (
     credit_notes,
     customers,
     events,
+    fee_estimates,
     fees,
     files,
     health,
@@ -60,6 +61,7 @@ RESOURCES = (
     billable_metrics,
     customers,
     events,
+    fee_estimates,
     fees,
     instant_estimates,
     invoice_previews,
@@ -81,10 +83,7 @@ RESOURCES = (
 )
 SANDBOX = (test_clock, test_organizations, test_parties)
 
-NOT_BUILT = (
-    ("DELETE", "/customers/{external_id}"),
-    ("POST", "/events/estimate_fees"),
-)
+NOT_BUILT = (("DELETE", "/customers/{external_id}"),)
 """Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 
 

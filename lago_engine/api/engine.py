@@ -64,13 +64,22 @@ class Engine(Protocol):
     ) -> IngestAnswer:
         """Store one body of usage events; the answer may be sent at once. partial: of a batch, each event for itself."""
 
+    async def estimate_fees(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        subscription_id: UUID,
+        event: bytes,
+    ) -> Sequence[bytes]:
+        """The `fee` documents that an event (a JSON object) would have if it came now; nothing is stored."""
+
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""
 
     def evaluate_expression(
         self, text: str, *, code: str, timestamp_us: int, properties: bytes
-    ) -> str | None:
-        """What an expression gives for one event (properties: a JSON object); None when it fails."""
+    ) -> tuple[str | None, str | None]:
+        """What an expression gives for one event (properties: a JSON object), or why it fails."""
 
     async def scan_events(
         self,

@@ -403,11 +403,15 @@ class AdvanceTime(CustomerCommand, frozen=True, kw_only=True):
 
 
 class FollowPlan(CustomerCommand, frozen=True, kw_only=True):
-    """The plan came to `version`: its children follow when `cascade` says so, scheduled downgrades are reviewed."""
+    """The plan came to `version`: its children follow when `cascade` says so, scheduled downgrades are reviewed.
+
+    applied_at_once: the fixed charges whose new units count from now on.
+    """
 
     plan_id: UUID
     version: int
     cascade: bool
+    applied_at_once: tuple[UUID, ...] = ()
 
 
 class FollowMetric(CustomerCommand, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ from lago_engine.domain.invoicing.model import (
     Place,
     StandaloneFee,
 )
+from lago_engine.domain.rating.unit_steps import UnitStep
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -235,6 +236,17 @@ class SubscriptionRepriced(DomainEvent, frozen=True, tag="subscription_repriced.
 
     customer: CustomerProfile
     subscription: Subscription
+
+
+class FixedChargeUnitsSet(DomainEvent, frozen=True, tag="fixed_charge_units_set.v1"):
+    """A subscription has so many units of a fixed charge from an instant on (plans.md §7.4).
+
+    fixed_charge_id: as the plan has it that the subscription was put on; its child plan has a copy.
+    """
+
+    subscription_id: UUID
+    fixed_charge_id: UUID
+    step: UnitStep
 
 
 class SubscriptionTerminated(DomainEvent, frozen=True, tag="subscription_terminated.v1"):

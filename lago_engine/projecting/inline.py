@@ -99,6 +99,7 @@ class InlineRunner:
         *,
         cache_bytes_max: int = CACHE_BYTES_MAX,
     ) -> None:
+        self._reader = reader
         self.documents = DocumentView(reader, cache_bytes_max=cache_bytes_max)
         self._projections = tuple(projections)
         self._by_event: dict[type[DomainEvent], list[Projection]] = {}
@@ -111,7 +112,24 @@ class InlineRunner:
     ) -> None:
         """Project one event. `organization` is the state right after it."""
         self.documents.next_event()
-        context = Context(self.documents, envelope, organization)
+        self._project(self.documents, envelope, event, organization)
+
+    def imagine(
+        self, envelope: Envelope, event: DomainEvent, organization: OrganizationState
+    ) -> list[DocumentChange]:
+        """What an event would write on top of the committed documents; nothing is kept of it."""
+        documents = DocumentView(self._reader)
+        self._project(documents, envelope, event, organization)
+        return documents.take()
+
+    def _project(
+        self,
+        documents: DocumentView,
+        envelope: Envelope,
+        event: DomainEvent,
+        organization: OrganizationState,
+    ) -> None:
+        context = Context(documents, envelope, organization)
         for projection in self._by_event.get(type(event), ()):
             projection.apply(event, context)
 

@@ -248,3 +248,17 @@ def test_subscriptions_that_cannot_be_previewed(
     subscribed.plan("dollar", amount_currency="USD")
     subscribed.subscription("dear", plan="dollar")
     assert of_acme(subscribed, status, **asked).items() >= expected.items()
+
+
+@pytest.mark.parametrize("pay_in_advance", [False, True])
+def test_a_first_invoice_has_fixed_charges_in_advance(api: Api, pay_in_advance: bool) -> None:
+    add_on = {"name": "Seats", "code": "seats", "amount_cents": 1, "amount_currency": "EUR"}
+    api.create("add_on", "/add_ons", **add_on)
+    sold = {"add_on_code": "seats", "charge_model": "standard", "properties": {"amount": "3"}}
+    fixed_charges = [sold | {"units": 2, "pay_in_advance": True}, sold | {"units": 5}]
+    api.plan(code="team", pay_in_advance=pay_in_advance, fixed_charges=fixed_charges)
+    body = {"customer": {"currency": "EUR"}, "plan_code": "team"}
+    fees = api("POST", "/invoices/preview", body=body)["invoice"]["fees"]
+    expected = ["subscription", "fixed_charge"] if pay_in_advance else ["fixed_charge"]
+    assert [fee["item"]["type"] for fee in fees] == expected
+    assert (fees[-1]["units"], fees[-1]["amount_cents"]) == ("2.0", 600)

@@ -18,6 +18,7 @@ from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.commitments import with_billed_fees
 from lago_engine.domain.customer.credits import use_credits, with_credits
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_history import hashed, with_fixed_charges
 from lago_engine.domain.customer.links import in_line_order, make_link
 from lago_engine.domain.customer.payments import request_payment
 from lago_engine.domain.customer.settings import (
@@ -108,7 +109,7 @@ def joint_input(
         ),
         created_at=at,
     )
-    return with_credits(decision, with_billed_fees(decision.state, given))
+    return _with_history(decision, given)
 
 
 def next_invoice_id(decision: Decision) -> UUID:
@@ -149,7 +150,13 @@ def _redrafted(decision: Decision, draft: Invoice, kind: InvoiceKind) -> Invoice
         dates=dates_of(draft),
         created_at=draft.created_at,
     )
-    return with_credits(decision, with_billed_fees(decision.state, given))
+    return _with_history(decision, given)
+
+
+def _with_history(decision: Decision, given: InvoiceInput) -> InvoiceInput:
+    """The input with what earlier invoices and facts of the customer mean for it."""
+    given = with_fixed_charges(decision.state, with_billed_fees(decision.state, given))
+    return with_credits(decision, given)
 
 
 def _relinked(decision: Decision, link: InvoiceLink) -> Item:
@@ -228,9 +235,8 @@ def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
             buckets = {str(k): b[0] if len(b) == 1 else b for k, b in charges.items()}
             used.append((subscription.id, buckets))
     # Written only where there are any, as the invoice's own credits are.
-    credits = [
-        each for each in (given.coupons, given.credit_notes, [*given.billed.items()]) if each
-    ]
+    histories = [*given.billed.items()], hashed(given)
+    credits = [each for each in (given.coupons, given.credit_notes, *histories) if each]
     return hash_of([given.profile, given.items, given.dates, used, *credits])
 
 

@@ -148,7 +148,13 @@ def _(command: c.TerminateSubscription, decision: Decision) -> None:
 
 @_decide.register
 def _(command: c.FollowPlan, decision: Decision) -> None:
-    follow_plan(decision, command.plan_id, command.version, cascade=command.cascade)
+    follow_plan(
+        decision,
+        command.plan_id,
+        command.version,
+        cascade=command.cascade,
+        at_once=frozenset(command.applied_at_once),
+    )
 
 
 @_decide.register

@@ -14,6 +14,7 @@ from lago_engine.domain.catalog.entities import Interval, Plan
 from lago_engine.domain.customer.activation import activated, billed_at_start
 from lago_engine.domain.customer.billing import Billed, bill_change
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_charges import set_starting_units
 from lago_engine.domain.customer.regrouping import regroup_paid_fees
 from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import PlanChange, Subscription
@@ -62,6 +63,7 @@ def _replace_plan(decision: Decision, pending: Subscription, requested: Subscrip
         plan_id=requested.plan_id,
         plan_code=requested.plan_code,
         plan_override=UNSET,
+        units_overrides=UNSET,
         name=requested.name or pending.name,
     )
     decision.record(e.SubscriptionUpdated(customer=decision.state.profile, subscription=changed))
@@ -119,6 +121,7 @@ def upgraded(
     billed = _hand_over(decision, current, heir, at=now)
     new = activated(decision, heir, plan, started_at=now, now=now)
     decision.record(e.SubscriptionCreated(customer=decision.state.profile, subscription=new))
+    set_starting_units(decision, new, at=now)
     return billed, *billed_at_start(new, plan)
 
 
@@ -145,6 +148,7 @@ def downgraded(
     billed = _hand_over(decision, current, pending, at=effective_at)
     new = activated(decision, pending, plan, started_at=effective_at, now=at)
     decision.record(e.SubscriptionStarted(customer=decision.state.profile, subscription=new), at=at)
+    set_starting_units(decision, new, at=at)
     return billed, *billed_at_start(new, plan)
 
 

@@ -22,6 +22,7 @@ from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.activation import activated
 from lago_engine.domain.customer.billing import Billed, joint_input
 from lago_engine.domain.customer.decision import Decision, Recorded, UsageReader
+from lago_engine.domain.customer.fixed_charges import in_advance, set_starting_units
 from lago_engine.domain.customer.plan_changes import (
     downgraded,
     heir_of,
@@ -141,7 +142,8 @@ def _first_bill(decision: Decision, waiting: Subscription) -> Bill:
     active = activated(decision, waiting, plan, started_at=started_at, now=started_at)
     customer = decision.state.profile
     decision.record(e.SubscriptionCreated(customer=customer, subscription=active))
-    if plan.pay_in_advance:
+    set_starting_units(decision, active, at=started_at)
+    if plan.pay_in_advance or in_advance(plan):
         return [(active, "subscription_starting")], started_at
     at = next_billing_at(subject_of(active, customer, decision.organization), started_at)
     if at is None:

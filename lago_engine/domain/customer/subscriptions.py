@@ -12,10 +12,12 @@ from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.decide_plans import UNBILLED
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.catalog.fixed_units import asks_for_units_only, read_own_units
 from lago_engine.domain.catalog.plan_overrides import child_plan
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_charges import set_starting_units
 from lago_engine.domain.customer.plan_changes import change_plan
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.profiles import new_profile
@@ -80,6 +82,9 @@ def _with_own_plan(
     overrides = check.mapping("plan_overrides")
     if not overrides:
         return draft, plan
+    if asks_for_units_only(overrides):
+        own_units = read_own_units(plan, overrides["fixed_charges"])
+        return replace(draft, units_overrides=own_units), plan
     child = child_plan(
         decision.organization, plan, overrides, subscription_id=draft.id, now=decision.now
     )
@@ -148,5 +153,6 @@ def _start_new(
         return
     active = activated(decision, draft, plan, started_at=draft.subscription_at, now=decision.now)
     decision.record(e.SubscriptionCreated(customer=profile, subscription=active))
+    set_starting_units(decision, active, at=decision.now)
     if start_day == today:
         bill_start(decision, active, plan)
