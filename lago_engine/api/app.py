@@ -39,6 +39,8 @@ from lago_engine.api import (
     test_organizations,
     test_parties,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )
@@ -78,6 +80,8 @@ RESOURCES = (
     subscriptions,
     taxes,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )
