@@ -7,6 +7,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Payment, PaymentReceipt
 from lago_engine.domain.events import (
     DomainEvent,
+    PaymentLinkOpened,
     PaymentRecorded,
     PaymentRequested,
     PaymentStatusChanged,
@@ -16,15 +17,21 @@ from lago_engine.projecting.presenting import HIDDEN, payment_provider_name
 from lago_engine.projecting.wire import Members, encode, instant, sort_key
 from lago_projections.customers import customer_object
 
+LINK = "payment_link"
+"""Kind of the documents by which a provider's report about a hosted page finds its customer; key: id of the payment."""
+
 
 class PaymentProjection(Projection):
     """Attempts and recorded transfers, and the receipts for them; key of both: lago_id."""
 
     name = "payments"
-    kinds = ("payment", "payment_receipt")
-    handles = (PaymentRequested, PaymentRecorded, PaymentStatusChanged)
+    kinds = ("payment", "payment_receipt", LINK)
+    handles = (PaymentRequested, PaymentRecorded, PaymentStatusChanged, PaymentLinkOpened)
 
     def apply(self, event: DomainEvent, context: Context) -> None:
+        if isinstance(event, PaymentLinkOpened):
+            _put_link(event, context)
+            return
         assert isinstance(event, PaymentRequested | PaymentRecorded | PaymentStatusChanged)
         payment = event.payment
         shown = payment_object(event.customer, payment, context.organization)
@@ -56,6 +63,12 @@ def receipt_object(receipt: PaymentReceipt, payment: Members) -> Members:
         "payment": payment,
         "created_at": instant(receipt.created_at),
     }
+
+
+def _put_link(event: PaymentLinkOpened, context: Context) -> None:
+    payment, owner = event.link.payment, event.customer.external_id
+    body = encode({"lago_id": payment.id, "external_customer_id": owner})
+    context.put(LINK, str(payment.id), body, parent=owner, sort_key=sort_key(payment.created_at))
 
 
 def payment_object(
