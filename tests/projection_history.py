@@ -35,6 +35,7 @@ from lago_engine.domain.customer.profile import (
 from lago_engine.domain.customer.state import (
     InvoiceMetadata,
     Payment,
+    PaymentLink,
     PaymentReceipt,
     PlanChange,
     Refund,
@@ -709,6 +710,14 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.InvoiceDeleted(invoice=UNWANTED),
     events.InvoicePaymentDisputeLost(invoice_id=FINAL.id, lost_at=BILLED_AT),
     events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
+    events.PaymentLinkOpened(
+        customer=CUSTOMER,
+        link=PaymentLink(
+            payment=replace(ATTEMPT, id=make_id("paid by link")),
+            url="https://pay.example/1",
+            expires_at=BILLED_AT + timedelta(days=1),
+        ),
+    ),
     events.DocumentGenerated(
         document=GeneratedDocument(
             kind="invoice",
