@@ -30,9 +30,11 @@ def postgres_cluster() -> Iterator[postgres.Cluster]:
 
 
 @pytest.fixture
-def postgres_url(postgres_cluster: postgres.Cluster) -> str:
-    """The URL of a fresh database."""
+def postgres_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """The URL of a fresh database, which is gone afterwards: a server that crashed syncs all it has."""
     name = f"test_{next(DATABASE_NUMBERS)}"
     with psycopg.connect(postgres_cluster.url("postgres"), autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name}")
-    return postgres_cluster.url(name)
+    yield postgres_cluster.url(name)
+    with psycopg.connect(postgres_cluster.url("postgres"), autocommit=True) as conn:
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
