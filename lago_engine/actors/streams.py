@@ -78,5 +78,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
+    e.PaymentLinkOpened,
+    e.PaymentCancelRequested,
     e.DocumentGenerated,
 )
