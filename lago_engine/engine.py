@@ -20,11 +20,11 @@ from lago_engine.actors.partition import IngestAnswer, Partition
 from lago_engine.actors.usage import WindowNotReady
 from lago_engine.audit.explain import InvoiceExplained, explain_stored
 from lago_engine.documents.stored import Kind, stored_pdf
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     CreateSubscription,
+    DeleteCustomer,
     FollowPlan,
     LeavePlan,
     RecordPaymentOutcome,
@@ -59,6 +59,7 @@ T = TypeVar("T")
 
 AFTER_WHAT_IS_DUE: Final = (
     CreateSubscription,
+    DeleteCustomer,
     FollowPlan,
     LeavePlan,
     TerminateSubscription,
@@ -258,7 +259,11 @@ class Engine:
     # --- reads ---------------------------------------------------------------------------------
 
     async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None:
-        return await self.partition.customer_state(ids.customer_id(organization_id, external_id))
+        customer_id = self.organization(organization_id).customer_id(external_id)
+        return await self.partition.customer_state(customer_id)
+
+    async def customer_by_id(self, customer_id: UUID) -> CustomerState | None:
+        return await self.partition.customer_state(customer_id)
 
     async def current_usage(
         self,
@@ -294,7 +299,7 @@ class Engine:
         """A question with the usage that answers it: from the open window if that tells, else from the log."""
         # What is billed at once shows in the usage it was billed for.
         await self.partition.billing_at_once.settle_customer(
-            ids.customer_id(organization_id, external_customer_id)
+            self.organization(organization_id).customer_id(external_customer_id)
         )
         while True:
             state = await self.customer(organization_id, external_customer_id)
@@ -428,14 +433,14 @@ class Engine:
     async def report_payment(
         self,
         organization_id: UUID,
-        external_customer_id: str,
+        customer_id: UUID,
         payment_id: UUID,
         outcome: PaymentOutcome,
     ) -> None:
         """A provider's news about one payment."""
         command = RecordPaymentOutcome(
             organization_id=organization_id,
-            customer_id=ids.customer_id(organization_id, external_customer_id),
+            customer_id=customer_id,
             payment_id=payment_id,
             outcome=outcome,
         )
@@ -443,8 +448,8 @@ class Engine:
 
     def _payment_document(
         self, organization_id: UUID, payment_id: str | None, provider_ref: str | None
-    ) -> tuple[str, UUID] | None:
-        """(external customer id, payment id)."""
+    ) -> tuple[UUID, UUID] | None:
+        """(customer id, payment id)."""
         documents = self.store.documents
         body = None
         if payment_id is not None:
@@ -458,7 +463,7 @@ class Engine:
         if body is None:
             return None
         payment = msgspec.json.decode(body)
-        return payment["external_customer_id"], UUID(payment["lago_id"])
+        return UUID(payment["lago_customer_id"]), UUID(payment["lago_id"])
 
 
 def _active(state: CustomerState, external_id: str) -> Subscription:

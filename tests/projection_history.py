@@ -777,9 +777,13 @@ STANDING_ALONE: tuple[DomainEvent, ...] = (
     events.InvoiceFinalized(invoice=REGROUPED, inputs_hash="ef" * 32),
 )
 
+DELETED: tuple[DomainEvent, ...] = (
+    events.CustomerDeleted(customer=replace(CUSTOMER, deleted_at=BILLED_AT + timedelta(days=41))),
+)
+
 HISTORY = (
     *CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *CORRECTING, *LEAVING,
-    *STANDING_ALONE,
+    *STANDING_ALONE, *DELETED,
 )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ def stream_of(event: e.DomainEvent, owner_id: UUID) -> UUID:
 CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.CustomerCreated,
     e.CustomerUpdated,
+    e.CustomerDeleted,
     e.SubscriptionCreated,
     e.SubscriptionStarted,
     e.SubscriptionUpdated,

@@ -78,7 +78,6 @@ RESOURCES = (
 SANDBOX = (test_clock, test_organizations, test_parties)
 
 NOT_BUILT = (
-    ("DELETE", "/customers/{external_id}"),
     ("POST", "/events/estimate_fees"),
     ("POST", "/invoices/preview"),
 )

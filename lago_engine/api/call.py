@@ -16,6 +16,7 @@ from lago_engine.api import bodies
 from lago_engine.api.answers import json_bytes, object_answer
 from lago_engine.api.auth import presented_key
 from lago_engine.api.engine import Engine
+from lago_engine.api.filters import owned_by
 from lago_engine.api.params import Params, meta
 from lago_engine.api.settings import ApiSettings
 from lago_engine.domain.catalog.state import OrganizationState
@@ -158,11 +159,16 @@ class Call:
     ) -> web.Response:
         """The requested page of a list; each item without the sections in `omit`.
 
-        show: how a stored document looks in the list, where `present` is not it.
+        parent: the external id of the customer whose documents are listed. show: how a stored document looks in the list, where `present` is not it.
         """
         page, documents = self.params.page, self.engine.store.documents
+        owned = () if parent is None else owned_by(kind, parent, self.organization)
         query = Query(
-            filters=tuple(filters), parent=parent, order=order, offset=page.offset, limit=page.size
+            filters=(*filters, *owned),
+            parent=parent,
+            order=order,
+            offset=page.offset,
+            limit=page.size,
         )
         shown = show or partial(present, kind, organization=self.organization, now=self.now)
 

@@ -17,7 +17,6 @@ from lago_engine.api.filters import Condition
 from lago_engine.api.invoices import SEARCHED, owner_of
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, post, put, update
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     ChangeCreditNoteMetadata,
@@ -205,7 +204,7 @@ async def download(call: Call) -> web.Response:
 async def _owner(call: Call, note_id: UUID) -> UUID:
     """The customer of a note. Raises NotFound."""
     customer = members(members(await call.stored(KIND, str(note_id)))["customer"])
-    return ids.customer_id(call.organization_id, read_string(customer["external_id"]))
+    return UUID(read_string(customer["lago_id"]))
 
 
 # --- its metadata ------------------------------------------------------------------------------

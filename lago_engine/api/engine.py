@@ -51,7 +51,11 @@ class Engine(Protocol):
     def now(self, organization_id: UUID) -> datetime:
         """The organization's clock."""
 
-    async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None: ...
+    async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None:
+        """The customer that has the external id now."""
+
+    async def customer_by_id(self, customer_id: UUID) -> CustomerState | None:
+        """A customer, also one that was deleted."""
 
     async def execute(
         self, command: OrganizationCommand | CustomerCommand, *, actor: str
@@ -123,7 +127,7 @@ class Engine(Protocol):
     async def report_payment(
         self,
         organization_id: UUID,
-        external_customer_id: str,
+        customer_id: UUID,
         payment_id: UUID,
         outcome: PaymentOutcome,
     ) -> None:

@@ -16,7 +16,6 @@ from lago_engine.api.files import file_url
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, post, put, update
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     CreateOneOffInvoice,
@@ -160,12 +159,12 @@ def with_file(call: Call, invoice: Members) -> Members:
 
 async def owner_of(call: Call, invoice_id: UUID) -> UUID:
     """The customer of an invoice, by id. Raises NotFound."""
-    return _owner(call, await call.stored(KIND, str(invoice_id)))
+    return _owner(await call.stored(KIND, str(invoice_id)))
 
 
-def _owner(call: Call, body: bytes) -> UUID:
+def _owner(body: bytes) -> UUID:
     customer = members(members(body)["customer"])
-    return ids.customer_id(call.organization_id, read_string(customer["external_id"]))
+    return UUID(read_string(customer["lago_id"]))
 
 
 async def refresh(call: Call) -> web.Response:
@@ -186,7 +185,7 @@ async def finalize(call: Call) -> web.Response:
     events = await call.execute(
         FinalizeInvoice(
             organization_id=call.organization_id,
-            customer_id=_owner(call, draft),
+            customer_id=_owner(draft),
             invoice_id=invoice_id,
         )
     )
@@ -202,7 +201,7 @@ async def create(call: Call) -> web.Response:
     external_id = as_text(given.get("external_customer_id"))
     command = CreateOneOffInvoice(
         organization_id=call.organization_id,
-        customer_id=ids.customer_id(call.organization_id, external_id),
+        customer_id=call.organization.customer_id(external_id),
         input=given,
     )
     finalized = event_of(await call.execute(command), InvoiceFinalized)
@@ -241,7 +240,7 @@ async def destroy(call: Call) -> web.Response:
     draft = await call.stored(KIND, str(invoice_id))
     shown = await whole_invoice(call, draft)
     command = DeleteInvoice(
-        organization_id=call.organization_id, customer_id=_owner(call, draft), invoice_id=invoice_id
+        organization_id=call.organization_id, customer_id=_owner(draft), invoice_id=invoice_id
     )
     await call.execute(command)
     return object_answer(KIND, shown | {"status": "deleted"})

@@ -252,6 +252,10 @@ class UpsertCustomer(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
+class DeleteCustomer(CustomerCommand, frozen=True, kw_only=True):
+    """End everything of a customer; its external id is free from then on."""
+
+
 class CreateSubscription(CustomerCommand, frozen=True, kw_only=True):
     """taken_elsewhere: another customer of the organization has the external id active."""
 

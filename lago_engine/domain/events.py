@@ -195,6 +195,12 @@ class CustomerUpdated(DomainEvent, frozen=True, tag="customer_updated.v1"):
     customer: CustomerProfile
 
 
+class CustomerDeleted(DomainEvent, frozen=True, tag="customer_deleted.v1"):
+    """The customer as it was, with `deleted_at`; its subscriptions had ended and its coupons were taken away before."""
+
+    customer: CustomerProfile
+
+
 class SubscriptionCreated(DomainEvent, frozen=True, tag="subscription_created.v1"):
     """A subscription exists: already active, or pending until its `subscription_at`."""
 

@@ -26,6 +26,7 @@ from lago_engine.domain.customer.credit_notes import (
     void_credit_note,
 )
 from lago_engine.domain.customer.decision import Decision, InAdvanceReader, Recorded, UsageReader
+from lago_engine.domain.customer.deletion import OF_LIVE_CUSTOMERS, delete_customer
 from lago_engine.domain.customer.fees import delete_fee, update_fee
 from lago_engine.domain.customer.in_advance import bill_in_advance
 from lago_engine.domain.customer.invoice_updates import (
@@ -72,6 +73,8 @@ def decide_customer(
     decision = Decision(state, organization, now=now, usage=usage, in_advance=in_advance)
     if state is None and not isinstance(command, c.UpsertCustomer | c.CreateSubscription):
         raise NotFound(_missing(command))
+    if state is not None and state.profile.deleted_at and isinstance(command, OF_LIVE_CUSTOMERS):
+        raise NotFound("customer")
     _decide(command, decision)
     return decision.recorded
 
@@ -84,7 +87,9 @@ def _missing(command: c.CustomerCommand) -> str:
         return "payment"
     return (
         "customer"
-        if isinstance(command, c.AdvanceTime | c.ApplyCoupon | c.CreateOneOffInvoice)
+        if isinstance(
+            command, c.AdvanceTime | c.ApplyCoupon | c.CreateOneOffInvoice | c.DeleteCustomer
+        )
         else "invoice"
     )
 
@@ -97,6 +102,11 @@ def _decide(command: c.CustomerCommand, decision: Decision) -> None:
 @_decide.register
 def _(command: c.UpsertCustomer, decision: Decision) -> None:
     upsert_customer(decision, command.external_id, command.input)
+
+
+@_decide.register
+def _(command: c.DeleteCustomer, decision: Decision) -> None:
+    delete_customer(decision)
 
 
 @_decide.register

@@ -48,8 +48,9 @@ def _evolve(event: e.DomainEvent, state: CustomerState) -> CustomerState:
     return state
 
 
-@_evolve.register
-def _(event: e.CustomerUpdated, state: CustomerState) -> CustomerState:
+@_evolve.register(e.CustomerUpdated)
+@_evolve.register(e.CustomerDeleted)
+def _(event: e.CustomerUpdated | e.CustomerDeleted, state: CustomerState) -> CustomerState:
     return replace(state, profile=event.customer)
 
 
