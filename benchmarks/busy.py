@@ -133,7 +133,7 @@ async def make(data: Path) -> None:
     """Write the data directory: one customer, all events."""
     source = EventSource("busy")
     batches = (source.batches_for_one(1, 1)[0] for _ in range(EVENTS // BATCH_EVENTS))
-    settings = Settings(data=data, sandbox=True, snapshot_every_s=0)
+    settings = Settings(data=data, sandbox=True, document_workers=0, snapshot_every_s=0)
     async with open_engine(settings, SystemClock()) as opened:
         await fill(opened.engine, 1, 0)
 

@@ -141,7 +141,7 @@ async def _all_of(requests: Iterator[Awaitable[object]]) -> None:
 
 async def make(data: Path, customers: int, events: int, *, kill: bool) -> None:
     """Write the data directory of a server; kill: with default settings, and without the end of one."""
-    settings = Settings(data=data, sandbox=True)
+    settings = Settings(data=data, sandbox=True, document_workers=0)
     if not kill:
         settings = msgspec.structs.replace(settings, snapshot_every_s=0)
     async with open_engine(settings, SystemClock()) as opened:

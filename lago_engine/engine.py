@@ -17,8 +17,10 @@ from lago_engine.actors.asked_usage import AskedFolds
 from lago_engine.actors.committing import Committed
 from lago_engine.actors.mailbox import Command
 from lago_engine.actors.partition import IngestAnswer, Partition
+from lago_engine.actors.previewing import preview
 from lago_engine.actors.usage import WindowNotReady
 from lago_engine.audit.explain import InvoiceExplained, explain_stored
+from lago_engine.documents.issuing import DocumentIssuer
 from lago_engine.documents.stored import Kind, stored_pdf
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
@@ -32,9 +34,13 @@ from lago_engine.domain.commands import (
     UpdateSubscription,
     UpsertCustomer,
 )
+from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fee_estimates import estimate_fees
 from lago_engine.domain.customer.payments import PaymentOutcome
+from lago_engine.domain.customer.preview_input import customer_key
 from lago_engine.domain.customer.state import CustomerState, Subscription
-from lago_engine.domain.events import DomainEvent, WebhookEndpointDeleted
+from lago_engine.domain.events import DomainEvent, FeeCreated, WebhookEndpointDeleted
+from lago_engine.domain.invoicing.issued import issuer_of
 from lago_engine.domain.rating.current_usage import current_usage
 from lago_engine.domain.rating.projected_usage import projected_usage
 from lago_engine.domain.rating.usage_question import (
@@ -48,6 +54,7 @@ from lago_engine.domain.rating.window_usage import usage_in
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
+from lago_engine.projecting.presenting import PreviewedInvoice
 from lago_engine.scheduling.plan_follower import PlanFollower
 from lago_engine.scheduling.scheduler import Scheduler
 from lago_engine.store.documents import Filter, Query
@@ -69,6 +76,7 @@ AFTER_WHAT_IS_DUE: Final = (
 """Commands that decide from now on what is billed, so that earlier periods must have been billed."""
 PAYMENTS_CURSOR: Final = "reactor:payments"
 CATALOG_CURSOR: Final = "reactor:catalog"
+DOCUMENTS_CURSOR: Final = "reactor:documents"
 CURSOR_EVERY_S: Final = 1.0
 
 
@@ -85,11 +93,19 @@ class Reactor(Protocol):
 class Engine:
     """Everything a request can ask for. Made by `lago_engine.bootstrap.open_engine`."""
 
-    def __init__(self, partition: Partition, reactor: PaymentReactor, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        reactor: PaymentReactor,
+        scheduler: Scheduler,
+        *,
+        document_workers: int,
+    ) -> None:
         self.partition = partition
         self.reactor = reactor
         self.scheduler = scheduler
         self.follower = PlanFollower(self)
+        self.documents = DocumentIssuer(self, workers=document_workers)
         self._asked_folds = AskedFolds(partition.meter, partition.store)
         self._keys: dict[str, tuple[UUID, datetime | None]] = {}
         self._position = 0
@@ -126,6 +142,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*self._forgetting)
         cursors = self._cursors()
+        await self.documents.stop()
         await self.follower.stop()
         await self.reactor.stop()
         await self.partition.stop()
@@ -133,7 +150,11 @@ class Engine:
 
     def _reactors(self) -> tuple[tuple[str, Reactor], ...]:
         """What turns committed events into further commands or effects, by where its cursor is kept."""
-        return (PAYMENTS_CURSOR, self.reactor), (CATALOG_CURSOR, self.follower)
+        return (
+            (PAYMENTS_CURSOR, self.reactor),
+            (CATALOG_CURSOR, self.follower),
+            (DOCUMENTS_CURSOR, self.documents),
+        )
 
     async def _resume_reactions(self, position: int) -> None:
         for name, reactor in self._reactors():
@@ -332,18 +353,56 @@ class Engine:
         used = usage_in(read, asked.plan, asked.subject, asked.subscription.id, window)
         return narrowed(asked, used)
 
+    async def estimate_fees(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        subscription_id: UUID,
+        event: bytes,
+    ) -> Sequence[bytes]:
+        """The `fee` documents that an event (a JSON object) would have if it came now; nothing is stored."""
+        # An event is billed on top of those that came before it.
+        await self.partition.billing_at_once.settle_customer(
+            self.organization(organization_id).customer_id(external_customer_id)
+        )
+        while True:
+            state = await self.customer(organization_id, external_customer_id)
+            decision = Decision(
+                state,
+                self.organization(organization_id),
+                now=self.now(organization_id),
+                usage=self.partition.usage.read,
+                in_advance=self.partition.pending,
+            )
+            try:
+                fees = list(
+                    estimate_fees(decision, subscription_id, event, self.partition.pending.foreseen)
+                )
+            except WindowNotReady as missing:
+                await self.partition.complete(missing.window)
+                continue
+            imagined = [
+                self.partition.imagine(organization_id, FeeCreated(fee=fee), decision.now)
+                for fee in fees
+            ]
+            return [
+                change.body
+                for changes in imagined
+                for change in changes
+                if change.kind == "fee" and change.body is not None
+            ]
+
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""
         return expression_problem(text)
 
     def evaluate_expression(
         self, text: str, *, code: str, timestamp_us: int, properties: bytes
-    ) -> str | None:
-        """What an expression gives for one event (properties: a JSON object); None when it fails."""
-        result = evaluate_expression(
+    ) -> tuple[str | None, str | None]:
+        """What an expression gives for one event (properties: a JSON object), or why it fails."""
+        return evaluate_expression(
             text, code=code, timestamp_us=timestamp_us, properties=properties
         )
-        return result.value
 
     async def scan_events(
         self,
@@ -379,8 +438,17 @@ class Engine:
 
     async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
         """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""
-        wanted = self.store, organization_id, kind, document_id
+        issuer = issuer_of(self.organization(organization_id).organization)
+        wanted = self.store, organization_id, kind, document_id, issuer
         return await self.partition.read(stored_pdf, *wanted)
+
+    async def preview_invoice(
+        self, organization_id: UUID, given: Mapping[str, Any]
+    ) -> PreviewedInvoice:
+        """The invoice that would follow from what a request supposes, as its documents would be. Stores nothing."""
+        customer_id = self.organization(organization_id).customer_id(customer_key(given))
+        await self.scheduler.catch_up_customer(organization_id, customer_id)
+        return await preview(self.partition, organization_id, customer_id, given)
 
     async def explain_invoice(self, organization_id: UUID, invoice_id: UUID) -> InvoiceExplained:
         """Where every amount of an invoice comes from; reads only the segments of its subscriptions. Raises NotFound."""

@@ -3,6 +3,7 @@
 LagoError
 ├── DomainError          the request is refused (4xx); never retried
 │   ├── ValidationFailed     422, codes per field
+│   ├── ExpressionFailed     422, what a metric's expression says of an event
 │   ├── NotFound             404, `<resource>_not_found`
 │   ├── NotAllowed           405, the state does not allow the action now
 │   ├── Forbidden            403
@@ -44,6 +45,17 @@ class ValidationFailed(DomainError):
     @classmethod
     def of(cls, field: str, code: str) -> ValidationFailed:
         return cls({field: [code]})
+
+
+class ExpressionFailed(DomainError):
+    """422 `validation_errors` whose details are a text: the expression of a metric fails for an event (events.md §3)."""
+
+    status = 422
+    code = "validation_errors"
+
+    def __init__(self, reason: str) -> None:
+        self.details = f"expression_evaluation_failed: {reason}"
+        super().__init__(self.details)
 
 
 class NotFound(DomainError):

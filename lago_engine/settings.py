@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     snapshot_every_s, snapshot_every_events: how often memory is saved so that a restart reads less of the log; 0
     seconds: only at the end.
     webhook_timeout_s, webhook_attempts_max: deliveries. provider_timeout_s: calls to payment providers.
+    document_workers: threads that make PDFs once invoices are final; 0: only at the download, without a recorded hash.
     sync_delay_s: added to every commit, to measure as if the disk were slower.
     """
 
@@ -60,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_timeout_s: int = 30
     webhook_attempts_max: int = 3
     provider_timeout_s: int = 20
+    document_workers: int = 1
     sync_delay_s: float = 0.0
     log_level: str = "info"
 

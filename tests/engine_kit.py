@@ -54,7 +54,7 @@ class Home:
         self.url = url
 
     def settings(self, **others: Any) -> Settings:
-        given = {"sandbox": True, "snapshot_every_s": 0} | others
+        given = {"sandbox": True, "snapshot_every_s": 0, "document_workers": 0} | others
         return Settings(data=self.data, database=self.url, **given)
 
     def store(self, *, faults: Faults | None = None, read_only: bool = False) -> Store:

@@ -47,6 +47,7 @@ from lago_engine.domain.invoicing.credit_note import (
     CreditNoteItem,
     CreditNoteTax,
 )
+from lago_engine.domain.invoicing.issued import GeneratedDocument, Issuer
 from lago_engine.domain.invoicing.model import (
     AppliedTax,
     BilledEvent,
@@ -697,6 +698,19 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.InvoiceDeleted(invoice=UNWANTED),
     events.InvoicePaymentDisputeLost(invoice_id=FINAL.id, lost_at=BILLED_AT),
     events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
+    events.DocumentGenerated(
+        document=GeneratedDocument(
+            kind="invoice",
+            id=FINAL.id,
+            number=FINAL.number,
+            sha256="00" * 32,
+            size_bytes=1,
+            pdf_standard="a-3b",
+            template_sha256="11" * 32,
+            compiler="typst 0.15.1",
+            issuer=Issuer(name="Hooli"),
+        )
+    ),
 )
 
 CHILD_PLAN = replace(

@@ -117,6 +117,8 @@ DEVIATIONS = (
         },
         "events.md §11: null without a description and without a filter",
     ),
+    Deviation("BaseAppliedTax", "lago_id", NULL, "events.md §10: estimates are not stored"),
+    Deviation("FeeAppliedTaxObject", "lago_fee_id", NULL, "events.md §10: as above"),
     Deviation("FeeObject", "pricing_unit_details", NULL, "charges.md §10: or null"),
     *(
         Deviation("PaymentObject", member, NULL, "payments.md §2: null where it does not apply")

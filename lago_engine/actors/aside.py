@@ -61,7 +61,7 @@ class Aside:
                 assert isinstance(failure, Exception)
                 refused = items.popleft()
                 refused.reject(failure)
-                self._windows.borrow(refused)
+                self._windows.borrow(customer_id, refused.windows)
             self._mailbox.put_back(items)
             self._wake()
 

@@ -135,7 +135,8 @@ class Decider:
                 correlation_id=item.correlation_id,
             )
             accepted = True
-        self._windows.borrow(item)
+        if isinstance(command, CustomerCommand):
+            self._windows.borrow(command.customer_id, item.windows)
         return accepted
 
     def _decide_one(self, item: Waiting, tentative: Tentative) -> Sequence[Recorded]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
-from lago_engine.actors.mailbox import Waiting
 from lago_engine.actors.residents import Residents
 from lago_engine.actors.usage import UsageWindows
-from lago_engine.domain.commands import CustomerCommand
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
 
@@ -36,11 +35,10 @@ class OpenWindows:
         else:
             self._of.pop(customer_id, None)
 
-    def borrow(self, item: Waiting) -> None:
-        """Windows a command had opened for its decision; after the commit of this tick nobody may need them."""
-        if isinstance(item.command, CustomerCommand):
-            needed = self._of.get(item.command.customer_id, set())
-            self._borrowed.update(window for window in item.windows if window not in needed)
+    def borrow(self, customer_id: UUID, windows: Iterable[UsageWindow]) -> None:
+        """Windows that were opened for one decision; after the next commit nobody may need them."""
+        needed = self._of.get(customer_id, set())
+        self._borrowed.update(window for window in windows if window not in needed)
 
     def give_back(self) -> None:
         """Close what was borrowed and is needed by no customer."""

@@ -8,7 +8,7 @@ between commits, so they see exactly the usage that precedes them in the log; th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final, TypeVar
@@ -42,6 +42,7 @@ from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
 from lago_engine.scheduling.due_index import DueIndex
 from lago_engine.store.codec import Envelope, EventCodec, unpack_state
+from lago_engine.store.documents import DocumentChange
 from lago_engine.store.port import USAGE_SEGMENT_TOPIC, LogRow, Store
 from lago_engine.webhooks.outbox import WebhookOutbox
 
@@ -90,6 +91,7 @@ class Partition:
         self.directory = directory
         self.due = due
         self.usage = UsageWindows(meter, store)
+        self.pending = PendingReader(meter, store)
         self.failed: BaseException | None = None
         self._codec = codec
         self._projections = projections
@@ -112,7 +114,7 @@ class Partition:
             clock=clock,
             directory=directory,
             usage=self.usage,
-            pending=PendingReader(meter, store),
+            pending=self.pending,
             windows=self._windows,
             batches=self._batches,
             aside=self._aside,
@@ -209,6 +211,10 @@ class Partition:
         _, body = unpack_state(row.state)
         return self._codec.decode(row.topic, body)
 
+    def rehearsal(self) -> InlineRunner:
+        """The projections over the stored documents, for facts that will not be stored."""
+        return self._projections.rehearsal(self.store.documents)
+
     async def customer_state(self, customer_id: UUID) -> CustomerState | None:
         """A customer as committed."""
         await self._awaken([customer_id])
@@ -217,11 +223,29 @@ class Partition:
             self.residents.shrink()
         return state
 
+    def imagine(
+        self, organization_id: UUID, event: DomainEvent, at: datetime
+    ) -> Sequence[DocumentChange]:
+        """The documents that a fact would write if it happened now; nothing is kept of it."""
+        envelope = Envelope(
+            recorded_at_us=micros(at),
+            occurred_at_us=micros(at),
+            actor="",
+            correlation_id="",
+            causation_id="",
+            organization_id=organization_id,
+        )
+        return self._projections.imagine(envelope, event, self.organization(organization_id))
+
     async def complete(self, window: UsageWindow) -> None:
         """Return when a usage window can be read; asked for later, folded earlier."""
         incomplete = self.usage.require(window)
         if incomplete is not None:
             await asyncio.shield(self.refolder.ready(incomplete))
+
+    def return_windows(self, customer_id: UUID, windows: Iterable[UsageWindow]) -> None:
+        """Windows that a question had completed; the next commit closes those nobody else needs."""
+        self._windows.borrow(customer_id, windows)
 
     # --- usage in ------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.customer.decision import PendingUsage, UsageChange
 from lago_engine.domain.customer.windows import UsageWindow
 from lago_engine.domain.invoicing.model import BilledEvent, Fee, Place
-from lago_engine.domain.timezones import MICROSECOND, from_micros
+from lago_engine.domain.timezones import MICROSECOND, from_micros, micros
 from lago_engine.metering import Meter, Window
 from lago_engine.metering import PendingUsage as MeteredUsage
 from lago_engine.store.port import Store
@@ -39,6 +39,16 @@ class PendingReader:
         if usage.change is None or usage.window != (start, end):
             raise ChangeNotReady((usage.subscription_id, start, end))
         return usage.change
+
+    def foreseen(
+        self, subscription_id: UUID, window: tuple[datetime, datetime], event: bytes, at: datetime
+    ) -> Sequence[PendingUsage]:
+        """What an event would change; `UsageProbe` of estimates. Raises WindowNotReady."""
+        wanted = (subscription_id, *window)
+        found = self._meter.probe_window(metered_window(wanted), event, timestamp_us=micros(at))
+        if found is None:
+            raise WindowNotReady(wanted)
+        return [domain_usage(subscription_id, record) for record in found]
 
     def trace(self, window: UsageWindow) -> None:
         """Find in the log what the pending events of a window changed; blocks on reading its segments."""

@@ -39,6 +39,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.SubscriptionUpdated,
     e.SubscriptionRepriced,
     e.SubscriptionTrialEnded,
+    e.FixedChargeUnitsSet,
     e.SubscriptionTerminated,
     e.SubscriptionCanceled,
     e.InvoiceDrafted,
@@ -69,4 +70,5 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
+    e.DocumentGenerated,
 )

@@ -11,6 +11,7 @@ from lago_engine.errors import (
     BadRequest,
     ConflictError,
     DomainError,
+    ExpressionFailed,
     LagoError,
     UnavailableError,
     ValidationFailed,
@@ -54,7 +55,7 @@ def lago_error_answer(error: LagoError) -> web.Response:
     match error:
         case BadRequest():
             return _bad_request(str(error))
-        case ValidationFailed():
+        case ValidationFailed() | ExpressionFailed():
             return error_answer(422, error.code, error_details=error.details)
         case DomainError():
             return error_answer(error.status, error.code)

@@ -17,10 +17,12 @@ from lago_engine.api import (
     credit_notes,
     customers,
     events,
+    fee_estimates,
     fees,
     files,
     health,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -42,7 +44,6 @@ from lago_engine.api import (
 from lago_engine.api.call import ENGINE, PROVIDERS, READERS, SETTINGS
 from lago_engine.api.edge import add_routes, logged, unmatched
 from lago_engine.api.engine import Engine
-from lago_engine.api.routes import Route
 from lago_engine.api.settings import ApiSettings
 from lago_engine.api.traffic import Traffic
 from lago_engine.payments import ProviderRegistry
@@ -58,8 +59,10 @@ RESOURCES = (
     billable_metrics,
     customers,
     events,
+    fee_estimates,
     fees,
     instant_estimates,
+    invoice_previews,
     invoices,
     organizations,
     payment_providers,
@@ -76,12 +79,6 @@ RESOURCES = (
     webhooks,
 )
 SANDBOX = (test_clock, test_organizations, test_parties)
-
-NOT_BUILT = (
-    ("POST", "/events/estimate_fees"),
-    ("POST", "/invoices/preview"),
-)
-"""Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
 
 
 def create_app(
@@ -106,8 +103,6 @@ def create_app(
         add_routes(app, BASE_PATH, resource.ROUTES, traffic)
     for sandboxed in SANDBOX if settings.sandbox else ():
         add_routes(app, BASE_PATH, sandboxed.ROUTES, traffic)
-    not_there = (Route(method, path, not_built) for method, path in NOT_BUILT)
-    add_routes(app, BASE_PATH, not_there, traffic)
     for routes in (files.ROUTES, health.ROUTES, webhooks.INBOUND):
         add_routes(app, "", routes, traffic)
     app.router.add_route("*", "/{path:.*}", logged(unmatched, traffic.route("*", "unmatched")))
@@ -123,7 +118,3 @@ async def reader_threads(app: web.Application) -> AsyncIterator[None]:
 
 async def announce_shutdown(app: web.Application) -> None:
     app[health.STOPPING].set()
-
-
-async def not_built(request: web.Request) -> web.StreamResponse:
-    raise web.HTTPNotFound

@@ -57,7 +57,7 @@ async def evaluate(call: Call) -> web.Response:
     event = event if isinstance(event, dict) else {}
     properties = event.get("properties")
     timestamp_us = _timestamp_us(event.get("timestamp"), call.now)
-    value = call.engine.evaluate_expression(
+    value, _ = call.engine.evaluate_expression(
         expression,
         code=str(event.get("code") or ""),
         timestamp_us=timestamp_us,

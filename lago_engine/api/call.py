@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
@@ -179,6 +180,11 @@ class Call:
 
         # A page may hold a thousand documents: they are worked on where nobody else waits.
         return json_bytes(await self.read(listed))
+
+
+def new_uuid() -> UUID:
+    """A random id or key: decisions are not random, so it is made here."""
+    return UUID(bytes=secrets.token_bytes(16), version=4)
 
 
 def parse_uuid(text: str, resource: str) -> UUID:

@@ -20,6 +20,7 @@ from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.rating.usage_question import UsageQuestion
+from lago_engine.projecting.presenting import PreviewedInvoice
 from lago_engine.store.port import Store
 
 
@@ -67,13 +68,22 @@ class Engine(Protocol):
     ) -> IngestAnswer:
         """Store one body of usage events; the answer may be sent at once. partial: of a batch, each event for itself."""
 
+    async def estimate_fees(
+        self,
+        organization_id: UUID,
+        external_customer_id: str,
+        subscription_id: UUID,
+        event: bytes,
+    ) -> Sequence[bytes]:
+        """The `fee` documents that an event (a JSON object) would have if it came now; nothing is stored."""
+
     def expression_problem(self, text: str) -> str | None:
         """Why the text is no expression of the metric language; None if it is one."""
 
     def evaluate_expression(
         self, text: str, *, code: str, timestamp_us: int, properties: bytes
-    ) -> str | None:
-        """What an expression gives for one event (properties: a JSON object); None when it fails."""
+    ) -> tuple[str | None, str | None]:
+        """What an expression gives for one event (properties: a JSON object), or why it fails."""
 
     async def scan_events(
         self,
@@ -107,6 +117,11 @@ class Engine(Protocol):
         apply_taxes: bool,
     ) -> Mapping[str, Any]:
         """The `customer_projected_usage` object of the running period."""
+
+    async def preview_invoice(
+        self, organization_id: UUID, given: Mapping[str, Any]
+    ) -> PreviewedInvoice:
+        """The invoice that would follow from what a request supposes, as its documents would be. Stores nothing."""
 
     async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
         """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""

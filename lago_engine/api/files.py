@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -68,6 +69,8 @@ async def pdf(request: web.Request) -> web.Response:
     headers = {
         "Content-Disposition": f'inline; filename="{kind}.pdf"',
         "Cache-Control": "private",
+        # The hash that `document_generated.v1` recorded, as long as template and compiler are the same.
+        "ETag": f'"{sha256(body).hexdigest()}"',
     }
     return web.Response(body=body, content_type="application/pdf", headers=headers)
 

@@ -63,7 +63,7 @@ async def _answer(call: Call, events: Sequence[Mapping[str, Any]]) -> web.Respon
     for event in events:
         external_id = as_text(event.get("external_subscription_id"))
         by_subscription.setdefault(external_id, []).append(event)
-    subscribers = {each: await _subscriber(call, each) for each in by_subscription}
+    subscribers = {each: await subscriber_of(call, each) for each in by_subscription}
     fees = [
         fee
         for external_id, given in by_subscription.items()
@@ -92,7 +92,7 @@ def _event(call: Call, metric: BillableMetric, given: Mapping[str, Any]) -> Esti
     sent = given.get("properties")
     properties = sent if isinstance(sent, dict) else {}
     if metric.expression is not None and metric.field_name is not None:
-        value = call.engine.evaluate_expression(
+        value, _ = call.engine.evaluate_expression(
             metric.expression,
             code=metric.code,
             timestamp_us=micros(call.now),
@@ -105,7 +105,7 @@ def _event(call: Call, metric: BillableMetric, given: Mapping[str, Any]) -> Esti
     return EstimatedEvent(code=metric.code, properties=properties, transaction_id=transaction_id)
 
 
-async def _subscriber(call: Call, external_id: str) -> Subscriber:
+async def subscriber_of(call: Call, external_id: str) -> Subscriber:
     """The active subscription with an external id. Raises NotFound."""
     found = members(await find(call, external_id, "active"))
     owner = await call.engine.customer(

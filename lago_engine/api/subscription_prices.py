@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from lago_engine.api.answers import object_answer
 from lago_engine.api.call import Call
@@ -18,8 +19,10 @@ from lago_engine.domain.catalog.decide_plan_parts import (
     find_fixed_charge,
 )
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.customer.fixed_charges import with_own_units
 from lago_engine.domain.customer.price_overrides import find_own_filter
 from lago_engine.domain.customer.settings import plan_of
+from lago_engine.domain.decimals import to_wire
 from lago_engine.errors import NotFound
 from lago_engine.projecting.presenting import plan_address
 from lago_engine.projecting.wire import Members, encode, members, members_list, read_string
@@ -47,13 +50,21 @@ class Priced:
         assert state is not None, "a subscription has a customer"
         kind, key = plan_address(body, call.organization)
         shown = call.present(kind, await call.stored(kind, key))
-        plan = plan_of(state.subscriptions[lago_id], call.organization)
-        return cls(call, owner, lago_id, plan, shown)
+        subscription = state.subscriptions[lago_id]
+        plan = plan_of(subscription, call.organization)
+        priced = replace(plan, fixed_charges=with_own_units(subscription, plan))
+        return cls(call, owner, lago_id, priced, shown)
 
     def parts(self, section: str) -> dict[str, Members]:
         """The items of a section of the plan as clients see them, by id."""
         listed = members_list(encode(self._shown[section]))
         return {id_of(item): item for item in listed}
+
+    def fixed_charges(self) -> dict[str, Members]:
+        """The fixed charges as clients see them, with the units of the subscription, by id."""
+        shown = self.parts("fixed_charges")
+        units = {str(each.id): to_wire(each.units) for each in self.plan.fixed_charges}
+        return {key: shown[key] | {"units": own} for key, own in units.items()}
 
     def filters(self, code: str) -> dict[str, Members]:
         """The filters of a charge as clients see them, by id. Raises NotFound."""
@@ -149,7 +160,7 @@ def _filter(priced: Priced) -> web.Response:
 
 async def list_fixed_charges(call: Call) -> web.Response:
     priced = await Priced.found(call)
-    shown = priced.parts("fixed_charges")
+    shown = priced.fixed_charges()
     ordered = [shown[str(key)] for key in newest_first(priced.plan.fixed_charges)]
     return answer_page(call, "fixed_charges", ordered)
 
@@ -166,7 +177,7 @@ async def change_fixed_charge(call: Call) -> web.Response:
 
 def _fixed_charge(priced: Priced, code: str) -> web.Response:
     fixed_charge = find_fixed_charge(priced.plan, code)
-    return object_answer("fixed_charge", priced.parts("fixed_charges")[str(fixed_charge.id)])
+    return object_answer("fixed_charge", priced.fixed_charges()[str(fixed_charge.id)])
 
 
 CHARGES = "/subscriptions/{external_id}/charges"

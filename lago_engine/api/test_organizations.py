@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
-from uuid import UUID
 
 from aiohttp import web
 
 from lago_engine.api import bodies
 from lago_engine.api.answers import json_answer
 from lago_engine.api.auth import presented_key
-from lago_engine.api.call import ENGINE, SETTINGS, Call, read
+from lago_engine.api.call import ENGINE, SETTINGS, Call, new_uuid, read
 from lago_engine.api.routes import Route, put
 from lago_engine.domain.commands import CreateOrganization, UpdateOrganization
 from lago_engine.errors import NotFound
@@ -20,11 +18,6 @@ from lago_engine.projecting.presenting import present
 
 KIND = "organization"
 CHANGEABLE = ("premium", "premium_integrations", "eu_tax_management")
-
-
-def new_uuid() -> UUID:
-    """A random id or key: decisions are not random, so it is made here."""
-    return UUID(bytes=secrets.token_bytes(16), version=4)
 
 
 def check_admin(request: web.Request) -> None:

@@ -12,7 +12,9 @@ import msgspec
 
 from lago_engine.audit.priced import bucket_of, priced_charges
 from lago_engine.audit.segments import iter_segments
+from lago_engine.documents.stored import generated_document
 from lago_engine.domain.instants import parse_instant
+from lago_engine.domain.invoicing.issued import GeneratedDocument
 from lago_engine.domain.rating.derivation import conversion, formulas
 from lago_engine.domain.timezones import micros
 from lago_engine.errors import NotFound
@@ -51,7 +53,7 @@ class FeeExplained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceExplained(msgspec.Struct, frozen=True, kw_only=True):
-    """An invoice with its derivation."""
+    """An invoice with its derivation. document: its PDF, once it is made."""
 
     lago_id: str
     number: str
@@ -60,6 +62,7 @@ class InvoiceExplained(msgspec.Struct, frozen=True, kw_only=True):
     total_amount_cents: int
     derivation: list[str]
     fees: list[FeeExplained]
+    document: GeneratedDocument | None
 
 
 def explain(store: Store, invoice: str) -> InvoiceExplained:
@@ -96,6 +99,7 @@ def explain_document(
         total_amount_cents=document["total_amount_cents"],
         derivation=list(_totals(document)),
         fees=fees,
+        document=generated_document(store, organization_id, invoice_id),
     )
 
 

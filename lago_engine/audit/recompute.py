@@ -14,6 +14,7 @@ from lago_engine.domain.customer.billing import bill_together, finalize_draft, r
 from lago_engine.domain.customer.credit_note_limits import fees_of, notes_of
 from lago_engine.domain.customer.credits import consumed
 from lago_engine.domain.customer.decision import Decision, InAdvanceReader, UsageReader
+from lago_engine.domain.customer.fixed_charges import invoice_units
 from lago_engine.domain.customer.in_advance import bill_event, waiting
 from lago_engine.domain.customer.one_off import issue
 from lago_engine.domain.customer.regrouping import regroup
@@ -68,6 +69,10 @@ def _invoice(decision: Decision, event: InvoiceEvent, *, at: datetime) -> None:
     elif invoice.invoice_type == "one_off":
         sales = tuple(sale_of(fee) for fee in invoice.fees)
         issue(decision, sales, invoice.currency, at=at, collect=False)
+    elif _is_of_units(invoice):
+        fixed_charge_ids = [fee.fixed_charge.origin_id for fee in invoice.fees if fee.fixed_charge]
+        subscription = state.subscriptions[invoice.links[0].subscription_id]
+        invoice_units(decision, subscription, fixed_charge_ids, at=invoice.created_at)
     elif invoice.id in state.drafts:
         finalize_draft(decision, state.drafts[invoice.id], at=at)
     else:
@@ -76,6 +81,13 @@ def _invoice(decision: Decision, event: InvoiceEvent, *, at: datetime) -> None:
             [(state.subscriptions[id_], reason) for id_, reason in _members(invoice)],
             at=invoice.created_at,
         )
+
+
+def _is_of_units(invoice: Invoice) -> bool:
+    """Whether it bills units of fixed charges beside the periods."""
+    return bool(invoice.links) and all(
+        link.invoicing_reason == "in_advance_charge" for link in invoice.links
+    )
 
 
 def _event_subscription(event: BillingEvent) -> UUID | None:

@@ -19,12 +19,19 @@ from lago_engine.audit.recompute import (
     recompute,
     recompute_credit,
 )
+from lago_engine.documents.stored import can_repeat, repeated_sha256
 from lago_engine.domain.catalog.evolve import evolve_organization
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.windows import UsageWindow, open_usage_windows
-from lago_engine.domain.events import CreditNoteCreated, DomainEvent, FeeCreated
+from lago_engine.domain.events import (
+    CreditNoteCreated,
+    DocumentGenerated,
+    DomainEvent,
+    FeeCreated,
+)
+from lago_engine.domain.invoicing.issued import GeneratedDocument
 from lago_engine.domain.timezones import from_micros
 from lago_engine.metering import Meter
 from lago_engine.projecting.inline import InlineRunner
@@ -41,7 +48,7 @@ DIFFERENCES_MAX = 1_000
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
     """Something that the log says differently from what is stored, or from what was decided.
 
-    kind: `invoice`, `fee`, `document` or `commit`. where: what it is about. stored, replayed: JSON text.
+    kind: `invoice`, `fee`, `pdf`, `document` or `commit`. where: what it is about. stored, replayed: JSON text.
     """
 
     kind: str
@@ -51,7 +58,8 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What a replay covered; fees: those that stand alone. `mismatches` holds the first `DIFFERENCES_MAX` of `mismatch_count`."""
+    """What a replay covered; fees: those that stand alone. pdfs: made again and compared; pdfs_of_others: not, because
+    another template or compiler had made them. `mismatches` holds the first `DIFFERENCES_MAX` of `mismatch_count`."""
 
     commits: int = 0
     facts: int = 0
@@ -59,6 +67,8 @@ class Report(msgspec.Struct, kw_only=True):
     invoices: int = 0
     fees: int = 0
     documents: int = 0
+    pdfs: int = 0
+    pdfs_of_others: int = 0
     mismatch_count: int = 0
     mismatches: list[Mismatch] = []
 
@@ -78,9 +88,11 @@ def replay(
     projections: Sequence[Projection],
     secret: bytes,
     progress: Progress | None = None,
+    *,
+    pdfs: bool = False,
 ) -> Report:
-    """Fold the whole log with the code of today; reads only. Raises CorruptionError for a broken log."""
-    run = _Run(store, codec, projections, secret)
+    """Fold the whole log with the code of today; reads only. pdfs: make every PDF again, too. Raises CorruptionError for a broken log."""
+    run = _Run(store, codec, projections, secret, pdfs=pdfs)
     for commit, rows in store.iter_commits():
         run.commit(rows, commit.seq, commit.hash)
         if progress is not None:
@@ -90,8 +102,15 @@ def replay(
 
 class _Run:
     def __init__(
-        self, store: Store, codec: EventCodec, projections: Sequence[Projection], secret: bytes
+        self,
+        store: Store,
+        codec: EventCodec,
+        projections: Sequence[Projection],
+        secret: bytes,
+        *,
+        pdfs: bool,
     ) -> None:
+        self._pdfs = pdfs
         self.report = Report()
         self._store = store
         self._codec = codec
@@ -144,6 +163,8 @@ class _Run:
             self._recompute(row, body, envelope, event, before)
         elif isinstance(event, CREDIT_EVENTS):
             self._recompute_credit(row, body, envelope, event)
+        elif isinstance(event, DocumentGenerated) and self._pdfs:
+            self._print_again(row, envelope, event.document)
         organization = evolve_organization(before, event)
         self._organizations[envelope.organization_id] = organization
         if isinstance(event, CUSTOMER_EVENTS):
@@ -182,6 +203,20 @@ class _Run:
             else f"invoice {event.invoice_id}"
         )
         self._compare(row, body, envelope, decided, of)
+
+    def _print_again(self, row: LogRow, envelope: Envelope, generated: GeneratedDocument) -> None:
+        """The PDF of what the documents say at this place of the log."""
+        if not can_repeat(generated):
+            self.report.pdfs_of_others += 1
+            return
+        body = self._documents.get(envelope.organization_id, generated.kind, str(generated.id))
+        again = None if body is None else repeated_sha256(generated, body)
+        self.report.pdfs += 1
+        if again != generated.sha256:
+            where = f"{generated.kind} {generated.number}, log position {row.position}"
+            self.report.add(
+                Mismatch(kind="pdf", where=where, stored=generated.sha256, replayed=again)
+            )
 
     def _compare(
         self, row: LogRow, body: bytes, envelope: Envelope, decided: DomainEvent | None, of: str

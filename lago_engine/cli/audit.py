@@ -73,8 +73,9 @@ def verify(config_file: Path | None, as_json: bool, **flags: Any) -> None:
 
 @click.command()
 @store_options
+@click.option("--pdfs", is_flag=True, help="Make every PDF again and compare its hash.")
 @json_option
-def replay(config_file: Path | None, as_json: bool, **flags: Any) -> None:
+def replay(config_file: Path | None, as_json: bool, pdfs: bool, **flags: Any) -> None:
     """Rebuild states, documents and invoices from the log and compare; exit 1 when something differs."""
     started = time.monotonic()
     with reading(config_file, flags) as store, _progress(store, "replaying") as progress:
@@ -84,6 +85,7 @@ def replay(config_file: Path | None, as_json: bool, **flags: Any) -> None:
             find_projections().projections,
             fingerprint_secret(store),
             progress,
+            pdfs=pdfs,
         )
     seconds = time.monotonic() - started
     if as_json:
@@ -101,8 +103,10 @@ def _show_report(report: Report, seconds: float) -> None:
     click.echo(
         f"replayed {done} events ({report.facts} facts, {report.usage_events} usage) in {seconds:.2f} s, "
         f"{done / max(seconds, 0.001):,.0f}/s: {report.invoices} invoice decisions, "
-        f"{report.documents} documents: {verdict}"
+        f"{report.documents} documents, {report.pdfs} PDFs: {verdict}"
     )
+    if report.pdfs_of_others:
+        click.echo(f"{report.pdfs_of_others} PDFs were made by another template or compiler")
     for mismatch in report.mismatches[:MISMATCHES_SHOWN]:
         click.echo(f"- {mismatch.kind}: {mismatch.where}", err=True)
         click.echo(f"    stored:   {mismatch.stored}", err=True)

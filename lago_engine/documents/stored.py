@@ -1,58 +1,141 @@
 """The PDF of a stored object, as it was issued.
 
 A document says what held when it was issued: payments and offsets that came later do not change it, so that its bytes
-stay the same. Only voiding shows, as a watermark.
+stay the same. Only voiding shows, as a watermark on what is downloaded afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from lago_engine.documents.model import MissingGlyph
-from lago_engine.documents.render import Style, render_credit_note, render_invoice
+from lago_engine.documents.render import TEMPLATE, Style, render_credit_note, render_invoice
+from lago_engine.domain.invoicing.issued import GeneratedDocument, Issuer
 from lago_engine.errors import NotFound
 from lago_engine.store.port import Store
 
 Wire = Mapping[str, Any]
 Kind = Literal["invoice", "credit_note"]
 
-ARCHIVAL: Final = Style(archival=True)
+GENERATED: Final = "generated_document"
+"""Kind of the documents that keep what was issued."""
+
+COMPILER: Final = f"typst {version('typst')}"
+
+_generated = msgspec.json.Decoder(GeneratedDocument)
 
 
-def stored_pdf(store: Store, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
-    """The PDF of a finalized or voided invoice, or of a credit note. Blocking. Raises NotFound."""
+class Printed(NamedTuple):
+    """The bytes of a PDF and the standard it keeps."""
+
+    pdf: bytes
+    standard: Literal["a-3b"] | None
+
+
+def stored_pdf(
+    store: Store, organization_id: UUID, kind: Kind, document_id: UUID, current: Issuer
+) -> bytes:
+    """The PDF of a finalized or voided invoice, or of a credit note. Blocking. Raises NotFound.
+
+    current: stands in for the issuer of a document that was not generated yet.
+    """
     body = store.documents.get(organization_id, kind, str(document_id))
-    organization = store.documents.get(organization_id, "organization", str(organization_id))
-    if body is None or organization is None:
+    if body is None:
         raise NotFound(kind)
     document = msgspec.json.decode(body)
     if kind == "invoice" and document["status"] not in ("finalized", "voided"):
         raise NotFound(kind)
-    return printed(kind, document, msgspec.json.decode(organization))
+    generated = generated_document(store, organization_id, document_id)
+    issuer = current if generated is None else generated.issuer
+    return _print(kind, _settled_later(kind, document), issuer).pdf
 
 
-def printed(kind: Kind, document: Wire, organization: Wire) -> bytes:
-    """An issued object as PDF/A-3b; as an ordinary PDF when a character in it has no glyph, which PDF/A forbids."""
+def generated_document(
+    store: Store, organization_id: UUID, document_id: UUID
+) -> GeneratedDocument | None:
+    """What was recorded of the document when it was generated."""
+    body = store.documents.get(organization_id, GENERATED, str(document_id))
+    return None if body is None else _generated.decode(body)
+
+
+def generate(
+    store: Store, organization_id: UUID, kind: Kind, document_id: UUID, issuer: Issuer
+) -> GeneratedDocument | None:
+    """Make the document as it is issued; None: it was generated before. Blocking. Raises DocumentError."""
+    if generated_document(store, organization_id, document_id) is not None:
+        return None
+    body = store.documents.get(organization_id, kind, str(document_id))
+    assert body is not None, f"no {kind} {document_id}, although it was issued"
+    document = msgspec.json.decode(body)
+    printed = _print(kind, _as_issued(kind, document), issuer)
+    return GeneratedDocument(
+        kind=kind,
+        id=document_id,
+        number=document["number"],
+        sha256=sha256(printed.pdf).hexdigest(),
+        size_bytes=len(printed.pdf),
+        pdf_standard=printed.standard,
+        template_sha256=template_sha256(),
+        compiler=COMPILER,
+        issuer=issuer,
+    )
+
+
+def can_repeat(generated: GeneratedDocument) -> bool:
+    """Whether this program has the template and the compiler that made the document."""
+    return (generated.template_sha256, generated.compiler) == (template_sha256(), COMPILER)
+
+
+def repeated_sha256(generated: GeneratedDocument, body: bytes) -> str:
+    """The hash of a document that is made again from the stored object it shows."""
+    assert generated.kind != "payment_receipt"
+    document = _as_issued(generated.kind, msgspec.json.decode(body))
+    return sha256(_print(generated.kind, document, generated.issuer).pdf).hexdigest()
+
+
+@cache
+def template_sha256() -> str:
+    """The hash of the template of this version."""
+    return sha256(TEMPLATE.read_bytes()).hexdigest()
+
+
+def _print(kind: Kind, document: Wire, issuer: Issuer) -> Printed:
+    """PDF/A-3b; an ordinary PDF when a character has no glyph, which PDF/A forbids."""
+    render = render_invoice if kind == "invoice" else render_credit_note
+    organization = _organization(issuer)
     try:
-        return _print(kind, document, organization, ARCHIVAL)
+        return Printed(render(document, organization, Style(archival=True)), "a-3b")
     except MissingGlyph:
-        return _print(kind, document, organization, Style())
+        return Printed(render(document, organization), None)
 
 
-def _print(kind: Kind, document: Wire, organization: Wire, style: Style) -> bytes:
-    if kind == "invoice":
-        return render_invoice(_as_issued(document), organization, style)
-    return render_credit_note(document, organization, style)
+def _organization(issuer: Issuer) -> Wire:
+    """The members of the wire's organization that documents show."""
+    members = {name: getattr(issuer, name) for name in Issuer.__struct_fields__}
+    return members | {"billing_configuration": members}
 
 
-def _as_issued(invoice: Wire) -> Wire:
+def _as_issued(kind: Kind, document: Wire) -> Wire:
     return {
-        **invoice,
+        **_settled_later(kind, document),
+        **({"status": "finalized"} if kind == "invoice" else {"credit_status": "available"}),
+    }
+
+
+def _settled_later(kind: Kind, document: Wire) -> Wire:
+    """Nothing is paid or offset on the day of issue."""
+    if kind == "credit_note":
+        return document
+    return {
+        **document,
         "total_paid_amount_cents": 0,
         "total_offsetted_credit_note_amount_cents": 0,
-        "total_due_amount_cents": invoice["total_amount_cents"],
+        "total_due_amount_cents": document["total_amount_cents"],
     }

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from lago_engine.domain.invoicing.issued import GeneratedDocument
+
 Input = Mapping[str, Any]
 
 
@@ -405,11 +407,15 @@ class AdvanceTime(CustomerCommand, frozen=True, kw_only=True):
 
 
 class FollowPlan(CustomerCommand, frozen=True, kw_only=True):
-    """The plan came to `version`: its children follow when `cascade` says so, scheduled downgrades are reviewed."""
+    """The plan came to `version`: its children follow when `cascade` says so, scheduled downgrades are reviewed.
+
+    applied_at_once: the fixed charges whose new units count from now on.
+    """
 
     plan_id: UUID
     version: int
     cascade: bool
+    applied_at_once: tuple[UUID, ...] = ()
 
 
 class FollowMetric(CustomerCommand, frozen=True, kw_only=True):
@@ -448,6 +454,12 @@ class RecordRefundOutcome(CustomerCommand, frozen=True, kw_only=True):
 
     credit_note_id: UUID
     outcome: Any
+
+
+class RecordDocument(CustomerCommand, frozen=True, kw_only=True):
+    """The PDF of an invoice or a credit note was made."""
+
+    document: GeneratedDocument
 
 
 class LinkProviderCustomer(CustomerCommand, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
+from lago_engine.domain.invoicing.issued import GeneratedDocument
 from lago_engine.domain.invoicing.model import (
     Credit,
     FeePaymentStatus,
@@ -35,6 +36,7 @@ from lago_engine.domain.invoicing.model import (
     Place,
     StandaloneFee,
 )
+from lago_engine.domain.rating.unit_steps import UnitStep
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -234,6 +236,17 @@ class SubscriptionRepriced(DomainEvent, frozen=True, tag="subscription_repriced.
 
     customer: CustomerProfile
     subscription: Subscription
+
+
+class FixedChargeUnitsSet(DomainEvent, frozen=True, tag="fixed_charge_units_set.v1"):
+    """A subscription has so many units of a fixed charge from an instant on (plans.md §7.4).
+
+    fixed_charge_id: as the plan has it that the subscription was put on; its child plan has a copy.
+    """
+
+    subscription_id: UUID
+    fixed_charge_id: UUID
+    step: UnitStep
 
 
 class SubscriptionTerminated(DomainEvent, frozen=True, tag="subscription_terminated.v1"):
@@ -442,6 +455,12 @@ class PaymentStatusChanged(DomainEvent, frozen=True, tag="payment_status_changed
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+
+
+class DocumentGenerated(DomainEvent, frozen=True, tag="document_generated.v1"):
+    """The PDF of something that was issued exists; with its hash, and all that it was made with."""
+
+    document: GeneratedDocument
 
 
 EVENT_TYPES: tuple[type[DomainEvent], ...] = tuple(DomainEvent.__subclasses__())

@@ -40,11 +40,14 @@ __all__ = [
     "charges_days",
     "ended",
     "first_month",
+    "fixed_charges_days",
     "is_billing_day",
     "link_windows",
     "next_billing_at",
+    "next_fixed_charges_at",
     "period_containing",
     "picked_periods",
+    "running_fixed_charges",
     "termination_windows",
 ]
 
@@ -305,6 +308,22 @@ def charges_days(sub: PeriodSubject, end: datetime) -> int:
     """The days of the whole period of a usage window that ends at `end`: its `charges_duration`."""
     # After a change of time zone a window begins before its period does; it never ends after it.
     return sub.charges_grid.length(sub.local_date(end))
+
+
+def fixed_charges_days(sub: PeriodSubject, end: datetime) -> int:
+    """The days of the whole period of a fixed-charge window that ends at `end`."""
+    return sub.fixed_charges_grid.length(sub.local_date(end))
+
+
+def running_fixed_charges(sub: PeriodSubject, at: datetime) -> tuple[datetime, datetime]:
+    """The fixed-charge window that contains `at`: there always is one, also where an invoice has none."""
+    return _usage_window(sub, sub.fixed_charges_grid.period(sub.local_date(at)))
+
+
+def next_fixed_charges_at(sub: PeriodSubject, at: datetime) -> datetime:
+    """The first instant of the fixed-charge period after the one that contains `at` (billing_periods §12.3)."""
+    grid = sub.fixed_charges_grid
+    return start_of_day(grid.next(grid.start(sub.local_date(at))), sub.tz)
 
 
 def period_containing(sub: PeriodSubject, at: datetime) -> Period:

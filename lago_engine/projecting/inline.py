@@ -19,6 +19,7 @@ ENTRY_POINT_GROUP: Final = "lago_engine.projections"
 
 API_KINDS: Final = (
     "organization",
+    "generated_document",
     "billable_metric",
     "tax",
     "add_on",
@@ -97,9 +98,11 @@ class InlineRunner:
         *,
         cache_bytes_max: int = CACHE_BYTES_MAX,
     ) -> None:
+        self._reader = reader
         self.documents = DocumentView(reader, cache_bytes_max=cache_bytes_max)
+        self._projections = tuple(projections)
         self._by_event: dict[type[DomainEvent], list[Projection]] = {}
-        for projection in projections:
+        for projection in self._projections:
             for event_type in projection.handles:
                 self._by_event.setdefault(event_type, []).append(projection)
 
@@ -108,9 +111,30 @@ class InlineRunner:
     ) -> None:
         """Project one event. `organization` is the state right after it."""
         self.documents.next_event()
-        context = Context(self.documents, envelope, organization)
+        self._project(self.documents, envelope, event, organization)
+
+    def imagine(
+        self, envelope: Envelope, event: DomainEvent, organization: OrganizationState
+    ) -> list[DocumentChange]:
+        """What an event would write on top of the committed documents; nothing is kept of it."""
+        documents = DocumentView(self._reader)
+        self._project(documents, envelope, event, organization)
+        return documents.take()
+
+    def _project(
+        self,
+        documents: DocumentView,
+        envelope: Envelope,
+        event: DomainEvent,
+        organization: OrganizationState,
+    ) -> None:
+        context = Context(documents, envelope, organization)
         for projection in self._by_event.get(type(event), ()):
             projection.apply(event, context)
+
+    def rehearsal(self, reader: DocumentReader) -> InlineRunner:
+        """The same projections over the stored documents, for events that will not be stored."""
+        return InlineRunner(self._projections, reader)
 
     def take_changes(self) -> list[DocumentChange]:
         """The documents to write in the commit of the events applied since the last call."""

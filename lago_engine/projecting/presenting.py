@@ -7,8 +7,9 @@ passes stored bodies through `present`. The hidden member `_` holds what that ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -70,6 +71,13 @@ class InvoiceHidden(msgspec.Struct, frozen=True, kw_only=True):
     expected_finalization_date: date
     created_at: datetime
     external_customer_id: str
+
+
+class PreviewedInvoice(NamedTuple):
+    """The documents that an invoice would have if it were made: its own, and those of its subscriptions."""
+
+    invoice: bytes
+    subscriptions: Sequence[bytes]
 
 
 class FeeHidden(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ import structlog
 
 from lago_engine.domain import commands as c
 from lago_engine.domain import events as e
+from lago_engine.domain.catalog.fixed_units import changed_units
+from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.errors import DomainError, UnavailableError
 from lago_engine.projecting.wire import members, read_string
 from lago_engine.store.port import Store
@@ -55,6 +57,8 @@ class Engine(Protocol):
 
     @property
     def store(self) -> Store: ...
+
+    def organization(self, organization_id: UUID) -> OrganizationState: ...
 
     async def read(self, function: Callable[..., T], *args: object) -> T: ...
 
@@ -150,8 +154,11 @@ class PlanFollower:
         """Prices first, then drafts that show them: a draft needs what metering learns in between."""
         plan = event.plan
         concerned = set(await self._customers(organization_id, Filter("status", "eq", "pending")))
-        if event.cascade:
-            on_plan = Filter("_.plan_id", "eq", str(plan.id))
+        on_plan = Filter("_.plan_id", "eq", str(plan.id))
+        before = self._engine.organization(organization_id).plan(plan.id, plan.version - 1)
+        if changed_units(before.fixed_charges, plan.fixed_charges):
+            concerned |= set(await self._customers(organization_id, _LIVE, on_plan))
+        elif event.cascade:
             concerned |= set(await self._customers(organization_id, _LIVE, _OWN_PRICES, on_plan))
         await self._execute(
             c.FollowPlan(
@@ -160,6 +167,7 @@ class PlanFollower:
                 plan_id=plan.id,
                 version=plan.version,
                 cascade=event.cascade,
+                applied_at_once=event.applied_at_once,
             )
             for customer_id in sorted(concerned)
         )

@@ -10,12 +10,13 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET
 
 from lago_engine.domain import events
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Payment, Subscription
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.invoicing.model import Fee, Invoice
 from lago_engine.projecting.presenting import (
     payment_provider_name,
     plan_address,
@@ -278,14 +279,17 @@ def _fee_created(event: events.FeeCreated, context: Context) -> Iterator[Notice]
 
 def _invoice_finalized(event: events.InvoiceFinalized, context: Context) -> Iterator[Notice]:
     for fee in event.invoice.fees:
-        # A fee for one usage event is announced by itself, also when it has an invoice (events.md §5.1).
-        if event.invoice.invoice_type == "subscription" and not isinstance(
-            fee.billed_event, UnsetType
-        ):
+        if event.invoice.invoice_type == "subscription" and _is_announced(event.invoice, fee):
             yield _fee(fee.id, context)
     one_off = event.invoice.invoice_type == "one_off"
     webhook_type = "invoice.one_off_created" if one_off else "invoice.created"
     yield _invoice(webhook_type, event.invoice.id, context)
+
+
+def _is_announced(invoice: Invoice, fee: Fee) -> bool:
+    """Fees for one usage event and for units of now are, also on an invoice (events.md §5.1, billing_periods.md §12.2)."""
+    at_once = any(link.invoicing_reason == "in_advance_charge" for link in invoice.links)
+    return fee.billed_event is not UNSET or (at_once and fee.fixed_charge is not UNSET)
 
 
 def _invoice_deleted(event: events.InvoiceDeleted, context: Context) -> Iterator[Notice]:

@@ -74,7 +74,7 @@ def fee_object(fee: Fee, holder: Holder) -> Members:
         "lago_id": fee.id,
         "lago_charge_id": fee.charge_id,
         "lago_charge_filter_id": fee.charge_filter.id if fee.charge_filter else None,
-        "lago_fixed_charge_id": None,
+        "lago_fixed_charge_id": fee.fixed_charge.id if fee.fixed_charge else None,
         "lago_invoice_id": holder.invoice_id,
         "lago_true_up_fee_id": fee.true_up_fee_id,
         "lago_true_up_parent_fee_id": fee.true_up_parent_fee_id,

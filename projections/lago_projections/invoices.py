@@ -12,6 +12,7 @@ from lago_engine.domain.customer.state import InvoiceMetadata
 from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.events import (
     CreditNoteCreated,
+    DocumentGenerated,
     DomainEvent,
     FeeCreated,
     FeeDeleted,
@@ -58,14 +59,14 @@ _hidden_decoder = msgspec.json.Decoder(InvoiceHidden)
 
 
 class InvoiceProjection(Projection):
-    """Visible invoices and their fees; key of both: lago_id.
+    """Visible invoices, their fees, and what the files of all documents were made with; key of all: lago_id.
 
     An invoice event carries the whole invoice, so the document is made of it alone; what happens to
     its payment and status afterwards changes single members. A closed invoice is hidden.
     """
 
     name = "invoices"
-    kinds = ("invoice", "fee")
+    kinds = ("invoice", "fee", "generated_document")
     handles = (
         InvoiceDrafted,
         InvoiceRefreshed,
@@ -83,10 +84,13 @@ class InvoiceProjection(Projection):
         InvoiceMetadataSet,
         InvoicePaymentDisputeLost,
         CreditNoteCreated,
+        DocumentGenerated,
     )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
-        if isinstance(event, FeeCreated | FeePaymentStatusChanged | FeeDeleted):
+        if isinstance(event, DocumentGenerated):
+            _put_generated(event, context)
+        elif isinstance(event, FeeCreated | FeePaymentStatusChanged | FeeDeleted):
             apply_standalone(event, context)
         else:
             _apply(event, context)
@@ -229,6 +233,16 @@ def _put_fee(key: str, document: Members, hidden: InvoiceHidden, context: Contex
         encode(document),
         parent=hidden.external_customer_id,
         sort_key=sort_key(hidden.created_at),
+    )
+
+
+def _put_generated(event: DocumentGenerated, context: Context) -> None:
+    """What a file was made with; key: the id of what it shows, whatever that is."""
+    context.put(
+        "generated_document",
+        str(event.document.id),
+        encode(event.document),
+        sort_key=sort_key(context.occurred_at),
     )
 
 

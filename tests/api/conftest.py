@@ -64,7 +64,9 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a sandbox."""
-    with Server(Settings(data=tmp_path_factory.mktemp("api"), sandbox=True)) as running:
+    with Server(
+        Settings(data=tmp_path_factory.mktemp("api"), sandbox=True, document_workers=0)
+    ) as running:
         yield running
 
 

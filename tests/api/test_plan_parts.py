@@ -82,18 +82,6 @@ def test_fixed_charge_life(api: Api, metric: Any) -> None:
         "fixed_charge"
     ]
     assert changed == made | {"units": "7.25"}
-    api.customer()
-    refused = api(
-        "POST",
-        "/subscriptions",
-        body={
-            "subscription": {
-                "external_id": "s", "external_customer_id": "acme", "plan_code": "basic",
-            }
-        },
-        status=422,
-    )  # fmt: skip
-    assert refused["error_details"] == {"plan_code": ["not_supported_yet"]}
     assert api("DELETE", at + "/{}", "basic", "seats")["fixed_charge"] == changed
     missing = api("GET", at + "/{}", "basic", "seats", status=404)
     assert missing["code"] == "fixed_charge_not_found"

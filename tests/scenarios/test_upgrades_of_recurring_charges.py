@@ -73,6 +73,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[list
         {"metric": "seats", "amount": "3", "prorated": True},
         [[("10.0", 400)], [("10.0", 1500)]],
     ),
+    # 10 for 11 of 30 days, then for 15.
+    "a level over time": (
+        {"aggregation_type": "weighted_sum_agg", "weighted_interval": "seconds", "recurring": True},
+        {"metric": "seats", "amount": "1"},
+        {"metric": "seats", "amount": "3"},
+        [[("3.66666666666666666667", 367)], [("5.0", 1500)]],
+    ),
     # Units of the period belong to the plan they were used on.
     "not recurring": (
         PERIODIC,

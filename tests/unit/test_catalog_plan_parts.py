@@ -262,13 +262,7 @@ def test_fixed_charges_go_with_their_add_on(priced: Priced) -> None:
 
 
 def test_a_plan_in_use_gets_nothing_that_no_invoice_has(priced: Priced) -> None:
-    priced.do(c.DeleteFixedCharge, code="seat", input={})
     attach(priced.catalog, priced.plan)
-    fixed_charge = {"add_on_code": "seat", "code": "seat", **STANDARD}
-    refused = {"fixed_charges": ["not_supported_yet"]}
-    assert priced.refuses(c.CreateFixedCharge, input=fixed_charge) == refused
-    given = {"fixed_charges": [fixed_charge]}
-    assert priced.catalog.refuses(c.UpdatePlan, code="growth", input=given) == refused
     given = {"usage_thresholds": [{"amount_cents": 5}]}
     refused = {"usage_thresholds": ["not_supported_yet"]}
     assert priced.catalog.refuses(c.UpdatePlan, code="growth", input=given) == refused

@@ -20,7 +20,7 @@ from lago_engine.domain.catalog.decide_fixed_charges import (
     names_add_on,
     new_fixed_charge,
 )
-from lago_engine.domain.catalog.decide_plans import plan_updated, refuse_unbilled_parts
+from lago_engine.domain.catalog.decide_plans import plan_updated
 from lago_engine.domain.catalog.entities import Charge, ChargeFilter, FixedCharge, Plan
 from lago_engine.domain.catalog.references import NewIds, find_add_on, find_metric, live_plan
 from lago_engine.domain.catalog.state import OrganizationState
@@ -129,7 +129,7 @@ def create_fixed_charge(
     codes = [fixed_charge.code for fixed_charge in plan.fixed_charges]
     new_ids = NewIds.after(state)
     made = new_fixed_charge(state, given, codes, new_ids=new_ids, now=now, coded=True)
-    return _fixed_charges_updated(state, plan, given, (*plan.fixed_charges, made), units_of=made)
+    return _fixed_charges_updated(plan, given, (*plan.fixed_charges, made), units_of=made)
 
 
 def update_fixed_charge(
@@ -145,7 +145,6 @@ def update_fixed_charge(
         attached=plan.id in state.attached_plans,
     )
     return _fixed_charges_updated(
-        state,
         plan,
         command.input,
         _replaced(plan.fixed_charges, after),
@@ -163,7 +162,6 @@ def delete_fixed_charge(
 
 
 def _fixed_charges_updated(
-    state: OrganizationState,
     plan: Plan,
     given: Mapping[str, Any],
     fixed_charges: tuple[FixedCharge, ...],
@@ -171,8 +169,6 @@ def _fixed_charges_updated(
     units_of: FixedCharge | None,
 ) -> list[DomainEvent]:
     """units_of: the one whose units changed."""
-    if plan.id in state.attached_plans:
-        refuse_unbilled_parts({"fixed_charges": fixed_charges})
     at_once = units_of is not None and Checker(given).boolean("apply_units_immediately")
     applied = (units_of.id,) if units_of is not None and at_once else ()
     return _updated(plan, given, applied_at_once=applied, fixed_charges=fixed_charges)

@@ -42,7 +42,7 @@ from lago_engine.errors import ValidationFailed
 
 _MONTHLY_SWITCHES: Final = ("bill_charges_monthly", "bill_fixed_charges_monthly")
 _LONG_INTERVALS: Final = frozenset({"yearly", "semiannual"})
-UNBILLED: Final = ("fixed_charges", "usage_thresholds")
+UNBILLED: Final = ("usage_thresholds",)
 """Parts of a plan that no invoice has yet: plans may have them, subscriptions may not be on such plans."""
 
 

@@ -252,6 +252,11 @@ class FixedCharge(Entity, frozen=True):
     tax_ids: tuple[UUID, ...] = ()
     parent_id: UUID | None = None
 
+    @property
+    def origin_id(self) -> UUID:
+        """Its id on the plan that a subscription is put on; a child plan has a copy."""
+        return self.parent_id or self.id
+
 
 class MinimumCommitment(Entity, frozen=True):
     """What a whole interval of a plan comes to at least (plans.md §8); amount_cents: above 0."""

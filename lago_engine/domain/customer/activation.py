@@ -10,6 +10,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.billing import Billed, bill
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_charges import in_advance, invoice_units
 from lago_engine.domain.customer.settings import (
     period_subject,
     plan_of,
@@ -67,17 +68,24 @@ def in_trial(subscription: Subscription, plan: Plan, at: datetime) -> bool:
 
 
 def billed_at_start(subscription: Subscription, plan: Plan) -> list[Billed]:
-    """What a subscription is billed when it starts: the first base fee of a plan paid in advance."""
+    """How a subscription that begins with a change of plan is billed: its first base fee and fixed charges in advance."""
+    if _pays_base_fee(subscription, plan) or in_advance(plan):
+        return [(subscription, "subscription_starting")]
+    return []
+
+
+def _pays_base_fee(subscription: Subscription, plan: Plan) -> bool:
     assert subscription.started_at is not None
-    if not plan.pay_in_advance or in_trial(subscription, plan, subscription.started_at):
-        return []
-    return [(subscription, "subscription_starting")]
+    return plan.pay_in_advance and not in_trial(subscription, plan, subscription.started_at)
 
 
 def bill_start(decision: Decision, subscription: Subscription, plan: Plan) -> None:
-    """Bill what is due at the start of a subscription."""
+    """Bill what is due at the start of a subscription (subscriptions.md §2.3)."""
     assert subscription.started_at is not None
-    bill(decision, billed_at_start(subscription, plan), at=subscription.started_at)
+    if _pays_base_fee(subscription, plan):
+        bill(decision, [(subscription, "subscription_starting")], at=subscription.started_at)
+    elif fixed_charge_ids := in_advance(plan):
+        invoice_units(decision, subscription, fixed_charge_ids, at=subscription.started_at)
 
 
 def trial_ends_at(subscription: Subscription, plan: Plan) -> datetime | None:

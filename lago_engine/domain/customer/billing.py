@@ -18,6 +18,7 @@ from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.customer.commitments import with_billed_fees
 from lago_engine.domain.customer.credits import use_credits, with_credits
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_history import hashed, with_fixed_charges
 from lago_engine.domain.customer.links import in_line_order, make_link
 from lago_engine.domain.customer.payments import request_payment
 from lago_engine.domain.customer.settings import (
@@ -72,6 +73,23 @@ def _shared_terms(decision: Decision, item: Billed) -> tuple[str, str]:
 
 def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime) -> None:
     """One invoice for subscriptions that may share it: a draft within the grace period, else final."""
+    grace = issuing_settings(
+        decision.state.profile, decision.organization.organization
+    ).grace_period
+    given = joint_input(
+        decision, billed, "subscription_draft" if grace > 0 else "subscription", at=at
+    )
+    draft = build_invoice(given, decision.usage, now=at)
+    if grace > 0:
+        decision.record(e.InvoiceDrafted(invoice=draft), at=at)
+    else:
+        finalize(decision, draft, inputs_hash(decision, given), at=at)
+
+
+def joint_input(
+    decision: Decision, billed: Sequence[Billed], kind: InvoiceKind, *, at: datetime
+) -> InvoiceInput:
+    """What one invoice over these subscriptions at `at` is made of."""
     profile, organization = decision.state.profile, decision.organization
     settings = issuing_settings(profile, organization.organization)
     items = []
@@ -81,7 +99,7 @@ def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime)
         items.append((subscription, plan, link))
     given = InvoiceInput(
         invoice_id=next_invoice_id(decision),
-        kind="subscription_draft" if settings.grace_period > 0 else "subscription",
+        kind=kind,
         organization=organization,
         profile=profile,
         currency=items[0][1].amount_currency,
@@ -91,12 +109,7 @@ def bill_together(decision: Decision, billed: Sequence[Billed], *, at: datetime)
         ),
         created_at=at,
     )
-    given = with_credits(decision, with_billed_fees(decision.state, given))
-    draft = build_invoice(given, decision.usage, now=at)
-    if settings.grace_period > 0:
-        decision.record(e.InvoiceDrafted(invoice=draft), at=at)
-    else:
-        finalize(decision, draft, inputs_hash(decision, given), at=at)
+    return _with_history(decision, given)
 
 
 def next_invoice_id(decision: Decision) -> UUID:
@@ -137,7 +150,13 @@ def _redrafted(decision: Decision, draft: Invoice, kind: InvoiceKind) -> Invoice
         dates=dates_of(draft),
         created_at=draft.created_at,
     )
-    return with_credits(decision, with_billed_fees(decision.state, given))
+    return _with_history(decision, given)
+
+
+def _with_history(decision: Decision, given: InvoiceInput) -> InvoiceInput:
+    """The input with what earlier invoices and facts of the customer mean for it."""
+    given = with_fixed_charges(decision.state, with_billed_fees(decision.state, given))
+    return with_credits(decision, given)
 
 
 def _relinked(decision: Decision, link: InvoiceLink) -> Item:
@@ -216,9 +235,8 @@ def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
             buckets = {str(k): b[0] if len(b) == 1 else b for k, b in charges.items()}
             used.append((subscription.id, buckets))
     # Written only where there are any, as the invoice's own credits are.
-    credits = [
-        each for each in (given.coupons, given.credit_notes, [*given.billed.items()]) if each
-    ]
+    histories = [*given.billed.items()], hashed(given)
+    credits = [each for each in (given.coupons, given.credit_notes, *histories) if each]
     return hash_of([given.profile, given.items, given.dates, used, *credits])
 
 

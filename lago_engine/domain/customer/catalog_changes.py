@@ -19,6 +19,7 @@ from lago_engine.domain.catalog.entities import Plan
 from lago_engine.domain.catalog.metric_filters import with_filters_of
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_charges import units_of
 from lago_engine.domain.customer.plan_changes import change_plan, yearly_amount_cents
 from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import Subscription
@@ -27,16 +28,33 @@ from lago_engine.domain.customer.termination import (
     cancel_scheduled_change,
     terminate,
 )
+from lago_engine.domain.customer.unit_changes import follow_units
 from lago_engine.domain.invoicing.model import Invoice
 
 
-def follow_plan(decision: Decision, plan_id: UUID, version: int, *, cascade: bool) -> None:
-    """After the plan came to `version`: child plans follow if asked, and scheduled downgrades are looked at again."""
+def follow_plan(
+    decision: Decision, plan_id: UUID, version: int, *, cascade: bool, at_once: frozenset[UUID]
+) -> None:
+    """After the plan came to `version`: units and, if asked, child plans follow, and scheduled downgrades are looked at again."""
     versions, metrics = decision.organization.plan_versions, decision.organization.metrics_by_id
     before, after = versions[plan_id, version - 1], versions[plan_id, version]
+    units = {
+        each.id: units_of(each, each.plan_override or before)
+        for each in _on_plan(decision, plan_id)
+    }
     if cascade:
         _reprice(
             decision, plan_id, lambda own: cascaded(own, before, after, metrics, now=decision.now)
+        )
+    for subscription_id, had in units.items():
+        now = decision.state.subscriptions[subscription_id]
+        follow_units(
+            decision,
+            subscription_id,
+            before=had,
+            after=units_of(now, now.plan_override or after),
+            at_once=at_once,
+            version=version,
         )
     if before.amount_cents != after.amount_cents:
         for pending in [s for s in _on_plan(decision, None) if s.replaces]:

@@ -158,7 +158,13 @@ def _(command: c.TerminateSubscription, decision: Decision) -> None:
 
 @_decide.register
 def _(command: c.FollowPlan, decision: Decision) -> None:
-    follow_plan(decision, command.plan_id, command.version, cascade=command.cascade)
+    follow_plan(
+        decision,
+        command.plan_id,
+        command.version,
+        cascade=command.cascade,
+        at_once=frozenset(command.applied_at_once),
+    )
 
 
 @_decide.register
@@ -297,6 +303,11 @@ def _(command: c.RecordRefundOutcome, decision: Decision) -> None:
     outcome = command.outcome
     assert isinstance(outcome, PaymentOutcome)
     record_refund_outcome(decision, command.credit_note_id, outcome)
+
+
+@_decide.register
+def _(command: c.RecordDocument, decision: Decision) -> None:
+    decision.record(e.DocumentGenerated(document=command.document))
 
 
 @_decide.register

@@ -21,6 +21,7 @@ from lago_engine.domain.customer.activation import (
 from lago_engine.domain.customer.billing import bill, finalize_draft
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.deletion import DRAFTS_FINAL_AFTER
+from lago_engine.domain.customer.fixed_charges import set_starting_units
 from lago_engine.domain.customer.plan_changes import execute_downgrade
 from lago_engine.domain.customer.regrouping import regroup_paid_fees
 from lago_engine.domain.customer.renewals import bill_renewals
@@ -178,4 +179,5 @@ def _activate(decision: Decision, subscription_id: UUID, *, at: datetime) -> Non
     if profile.currency is None:
         profile = replace(profile, currency=plan.amount_currency, updated_at=at)
     decision.record(e.SubscriptionStarted(customer=profile, subscription=active), at=at)
+    set_starting_units(decision, active, at=at)
     bill_start(decision, active, plan)

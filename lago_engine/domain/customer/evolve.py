@@ -10,6 +10,7 @@ from msgspec import UnsetType
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
+from lago_engine.domain.customer.billed_units import with_invoice, without_invoice
 from lago_engine.domain.customer.state import (
     BilledUsage,
     CustomerState,
@@ -88,6 +89,14 @@ def _(
 
 
 @_evolve.register
+def _(event: e.FixedChargeUnitsSet, state: CustomerState) -> CustomerState:
+    known = state.unit_steps.get(event.subscription_id, {})
+    steps = (*known.get(event.fixed_charge_id, ()), event.step)
+    after = _with(known, event.fixed_charge_id, steps)
+    return replace(state, unit_steps=_with(state.unit_steps, event.subscription_id, after))
+
+
+@_evolve.register
 def _(event: e.InvoiceDrafted, state: CustomerState) -> CustomerState:
     billed = _billed(state, event.invoice)
     return replace(billed, drafts=_with(state.drafts, event.invoice.id, event.invoice))
@@ -95,7 +104,11 @@ def _(event: e.InvoiceDrafted, state: CustomerState) -> CustomerState:
 
 @_evolve.register
 def _(event: e.InvoiceRefreshed, state: CustomerState) -> CustomerState:
-    return replace(state, drafts=_with(state.drafts, event.invoice.id, event.invoice))
+    return replace(
+        state,
+        drafts=_with(state.drafts, event.invoice.id, event.invoice),
+        billed_units=with_invoice(state.billed_units, event.invoice),
+    )
 
 
 @_evolve.register(e.InvoiceFinalized)
@@ -105,7 +118,11 @@ def _(event: e.InvoiceFinalized | e.InvoiceClosed, state: CustomerState) -> Cust
     if invoice.invoice_type == "advance_charges":
         state = _regrouped(state, invoice)
     elif invoice.id in state.drafts:
-        state = replace(state, drafts=_without(state.drafts, invoice.id))
+        state = replace(
+            state,
+            drafts=_without(state.drafts, invoice.id),
+            billed_units=with_invoice(state.billed_units, invoice),
+        )
     else:
         state = _billed(state, invoice)
     if isinstance(event, e.InvoiceClosed):
@@ -204,7 +221,12 @@ def _billed(state: CustomerState, invoice: Invoice) -> CustomerState:
         subscription = subscriptions.get(link.subscription_id)
         if subscription is not None and link.invoicing_reason != "in_advance_charge":
             subscriptions[subscription.id] = _linked(subscription, link, invoice)
-    return replace(state, subscriptions=subscriptions, items_count=state.items_count + 1)
+    return replace(
+        state,
+        subscriptions=subscriptions,
+        items_count=state.items_count + 1,
+        billed_units=with_invoice(state.billed_units, invoice),
+    )
 
 
 def _linked(subscription: Subscription, link: InvoiceLink, invoice: Invoice) -> Subscription:
@@ -223,12 +245,20 @@ def _linked(subscription: Subscription, link: InvoiceLink, invoice: Invoice) -> 
 @_evolve.register
 def _(event: e.InvoiceVoided, state: CustomerState) -> CustomerState:
     record = replace(state.invoices[event.invoice_id], status="voided", payment_overdue=False)
-    return replace(state, invoices=_with(state.invoices, record.id, record))
+    return replace(
+        state,
+        invoices=_with(state.invoices, record.id, record),
+        billed_units=without_invoice(state.billed_units, record.id),
+    )
 
 
 @_evolve.register
 def _(event: e.InvoiceDeleted, state: CustomerState) -> CustomerState:
-    return replace(state, drafts=_without(state.drafts, event.invoice.id))
+    return replace(
+        state,
+        drafts=_without(state.drafts, event.invoice.id),
+        billed_units=without_invoice(state.billed_units, event.invoice.id),
+    )
 
 
 @_evolve.register

@@ -72,7 +72,7 @@ def waiting(decision: Decision, subscription_id: UUID, *, limit: int) -> Sequenc
 
 def bill_event(decision: Decision, usage: PendingUsage, *, at: datetime) -> None:
     """One event on one charge: a fee of its own, or an invoice with that fee. A charge that is gone bills nothing."""
-    priced = _priced(decision, usage)
+    priced = price_event(decision, usage)
     if priced is None:
         event = e.UsagePassedOver(subscription_id=usage.subscription_id, place=usage.place)
         decision.record(event, at=at)
@@ -103,7 +103,8 @@ def standalone(
     )
 
 
-def _priced(decision: Decision, usage: PendingUsage) -> Priced | None:
+def price_event(decision: Decision, usage: PendingUsage) -> Priced | None:
+    """What the price of an event is made of; None when its charge, filter or grouping is gone."""
     state, organization = decision.state, decision.organization
     subscription = state.subscriptions[usage.subscription_id]
     plan = plan_of(subscription, organization)

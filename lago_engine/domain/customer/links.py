@@ -54,14 +54,20 @@ def make_link(
 def _carried_on(
     subscription: Subscription, plan: Plan, organization: OrganizationState
 ) -> tuple[UUID, ...]:
-    """The recurring metrics that the plan of an upgrade goes on to charge for (charges.md §13)."""
+    """The recurring metrics that the plan of an upgrade goes on to charge for (charges.md §13).
+
+    Not weighted sums: their units are those of the time until the change, which no other plan bills.
+    """
     assert subscription.replaced_by
     # A child plan has charges on the same metrics as its parent.
     heir = organization.plans_by_id[subscription.replaced_by.plan_id]
     charged = {charge.billable_metric_id for charge in heir.charges}
-    metrics = dict.fromkeys(charge.billable_metric_id for charge in plan.charges)
+    ids = dict.fromkeys(charge.billable_metric_id for charge in plan.charges)
+    metrics = (organization.metrics_by_id[each] for each in ids if each in charged)
     return tuple(
-        each for each in metrics if each in charged and organization.metrics_by_id[each].recurring
+        each.id
+        for each in metrics
+        if each.recurring and each.aggregation_type != "weighted_sum_agg"
     )
 
 

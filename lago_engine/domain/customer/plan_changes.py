@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from lago_engine.domain.catalog.entities import Interval, Plan
 from lago_engine.domain.customer.activation import activated, billed_at_start
 from lago_engine.domain.customer.billing import Billed, bill_change
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_charges import set_starting_units
 from lago_engine.domain.customer.regrouping import regroup_paid_fees
 from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import PlanChange, Subscription
@@ -42,11 +43,17 @@ def change_plan(
     """Put `current` on another plan; `requested` has what the request says of the subscription."""
     if current.status == "pending":
         _replace_plan(decision, current, requested)
-    elif yearly_amount_cents(plan) >= yearly_amount_cents(plan_of(current, decision.organization)):
-        _upgrade(decision, current, _heir(current, requested, given, "upgrade"), plan)
+    elif is_upgrade(decision, current, plan):
+        _upgrade(decision, current, heir_of(current, requested, given, "upgrade"), plan)
     else:
-        heir = _heir(current, requested, given, "downgrade")
-        _schedule_downgrade(decision, current, heir)
+        heir = heir_of(current, requested, given, "downgrade")
+        schedule_downgrade(decision, current, heir)
+
+
+def is_upgrade(decision: Decision, current: Subscription, plan: Plan) -> bool:
+    """Whether the plan costs no less than the subscription's own, by yearly amounts."""
+    own = plan_of(current, decision.organization)
+    return yearly_amount_cents(plan) >= yearly_amount_cents(own)
 
 
 def _replace_plan(decision: Decision, pending: Subscription, requested: Subscription) -> None:
@@ -56,12 +63,13 @@ def _replace_plan(decision: Decision, pending: Subscription, requested: Subscrip
         plan_id=requested.plan_id,
         plan_code=requested.plan_code,
         plan_override=UNSET,
+        units_overrides=UNSET,
         name=requested.name or pending.name,
     )
     decision.record(e.SubscriptionUpdated(customer=decision.state.profile, subscription=changed))
 
 
-def _heir(
+def heir_of(
     current: Subscription,
     requested: Subscription,
     given: Mapping[str, Any],
@@ -84,7 +92,7 @@ def _heir(
     )
 
 
-def _schedule_downgrade(decision: Decision, current: Subscription, heir: Subscription) -> None:
+def schedule_downgrade(decision: Decision, current: Subscription, heir: Subscription) -> None:
     """The downgrade waits, in the place of one that waited before."""
     subject = subject_of(current, decision.state.profile, decision.organization)
     paid_until = period_containing(subject, decision.now).last
@@ -100,19 +108,36 @@ def _schedule_downgrade(decision: Decision, current: Subscription, heir: Subscri
 
 def _upgrade(decision: Decision, current: Subscription, heir: Subscription, plan: Plan) -> None:
     """The old subscription ends now, the new one starts now, one invoice settles both."""
+    bill_change(decision, upgraded(decision, current, heir, plan), at=decision.now)
+    regroup_paid_fees(decision, {heir.external_id}, at=decision.now, renewal=False)
+
+
+def upgraded(
+    decision: Decision, current: Subscription, heir: Subscription, plan: Plan
+) -> Sequence[Billed]:
+    """Put `heir` in the place of `current` now; what is to be billed for it."""
     now = decision.now
     current = cancel_scheduled_change(decision, current, at=now)
     billed = _hand_over(decision, current, heir, at=now)
     new = activated(decision, heir, plan, started_at=now, now=now)
     decision.record(e.SubscriptionCreated(customer=decision.state.profile, subscription=new))
-    bill_change(decision, [billed, *billed_at_start(new, plan)], at=now)
-    regroup_paid_fees(decision, {new.external_id}, at=now, renewal=False)
+    set_starting_units(decision, new, at=now)
+    return billed, *billed_at_start(new, plan)
 
 
 def execute_downgrade(
     decision: Decision, current: Subscription, *, effective_at: datetime, at: datetime
 ) -> None:
     """The scheduled change of `current` takes effect with the first instant of a period, billed at `at`."""
+    billed = downgraded(decision, current, effective_at=effective_at, at=at)
+    bill_change(decision, billed, at=at)
+    regroup_paid_fees(decision, {current.external_id}, at=at, renewal=False)
+
+
+def downgraded(
+    decision: Decision, current: Subscription, *, effective_at: datetime, at: datetime
+) -> Sequence[Billed]:
+    """Put the subscription that waits for it in the place of `current`; what is to be billed for it."""
     assert current.replaced_by
     pending = decision.state.subscriptions[current.replaced_by.subscription_id]
     plan = plan_of(pending, decision.organization)
@@ -123,8 +148,8 @@ def execute_downgrade(
     billed = _hand_over(decision, current, pending, at=effective_at)
     new = activated(decision, pending, plan, started_at=effective_at, now=at)
     decision.record(e.SubscriptionStarted(customer=decision.state.profile, subscription=new), at=at)
-    bill_change(decision, [billed, *billed_at_start(new, plan)], at=at)
-    regroup_paid_fees(decision, {new.external_id}, at=at, renewal=False)
+    set_starting_units(decision, new, at=at)
+    return billed, *billed_at_start(new, plan)
 
 
 def _ends_by(subject: PeriodSubject, subscription: Subscription, day: date) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
@@ -14,6 +16,11 @@ from lago_engine.domain import ids
 from lago_engine.domain.catalog.charge_filters import read_filter, read_filter_changes
 from lago_engine.domain.catalog.decide_plan_parts import find_charge, find_fixed_charge
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, ChargeFilter, Plan
+from lago_engine.domain.catalog.fixed_units import (
+    UNITS_ONLY,
+    asks_for_units_only,
+    read_own_units,
+)
 from lago_engine.domain.catalog.plan_overrides import (
     child_plan,
     copied,
@@ -25,21 +32,31 @@ from lago_engine.domain.catalog.plan_overrides import (
 )
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_charges import units_of, with_own_units
+from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.customer.unit_changes import follow_units
+from lago_engine.domain.validation import Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
 
 def with_overrides(
     decision: Decision, subscription: Subscription, given: Mapping[str, Any]
 ) -> Subscription:
-    """The subscription after the `plan_overrides` of an update."""
+    """The subscription after `plan_overrides`: with units of its own if they ask for nothing else, else with a child plan."""
     state = decision.organization
     if subscription.plan_override:
         child = overridden(state, subscription.plan_override, given, now=decision.now)
-    else:
-        parent = state.plans_by_id[subscription.plan_id]
-        child = child_plan(state, parent, given, subscription_id=subscription.id, now=decision.now)
-    return replace(subscription, plan_override=child)
+        return replace(subscription, plan_override=child)
+    parent = state.plans_by_id[subscription.plan_id]
+    if asks_for_units_only(given):
+        own = read_own_units(parent, given["fixed_charges"])
+        return replace(
+            subscription, units_overrides={**(subscription.units_overrides or {}), **own}
+        )
+    parent = replace(parent, fixed_charges=with_own_units(subscription, parent))
+    child = child_plan(state, parent, given, subscription_id=subscription.id, now=decision.now)
+    return replace(subscription, plan_override=child, units_overrides=UNSET)
 
 
 def override_charge(
@@ -98,12 +115,48 @@ def delete_filter_override(
 def override_fixed_charge(
     decision: Decision, subscription_id: UUID, code: str, given: Mapping[str, Any]
 ) -> None:
-    subscription, child = _own_plan(decision, subscription_id)
-    changed = overridden_fixed_charge(decision.organization, find_fixed_charge(child, code), given)
-    fixed_charges = tuple(
-        changed if each.id == changed.id else each for each in child.fixed_charges
+    """Units alone are the subscription's own; anything else makes a child plan (subscriptions.md §8)."""
+    subscription = _running(decision, subscription_id)
+    plan = plan_of(subscription, decision.organization)
+    had = units_of(subscription, plan)
+    fixed_charge = find_fixed_charge(plan, code)
+    if (
+        not subscription.plan_override
+        and given.get("units") is not None
+        and given.keys() <= UNITS_ONLY
+    ):
+        item = {**given, "id": str(fixed_charge.id)}
+        _record_repriced(
+            decision, with_overrides(decision, subscription, {"fixed_charges": [item]})
+        )
+    else:
+        subscription, child = _own_plan(decision, subscription_id)
+        own = find_fixed_charge(child, code)
+        changed = overridden_fixed_charge(decision.organization, own, given)
+        fixed_charges = tuple(
+            changed if each.id == changed.id else each for each in child.fixed_charges
+        )
+        _record(decision, subscription, next_version(child, fixed_charges=fixed_charges))
+    at_once = Checker(given).boolean("apply_units_immediately") and "units" in given
+    follow_own_units(
+        decision,
+        subscription_id,
+        before=had,
+        at_once=frozenset([fixed_charge.origin_id] if at_once else []),
     )
-    _record(decision, subscription, next_version(child, fixed_charges=fixed_charges))
+
+
+def follow_own_units(
+    decision: Decision,
+    subscription_id: UUID,
+    *,
+    before: Mapping[UUID, Decimal],
+    at_once: frozenset[UUID],
+) -> None:
+    """The units after the subscription was given prices of its own take effect."""
+    now = decision.state.subscriptions[subscription_id]
+    after = units_of(now, plan_of(now, decision.organization))
+    follow_units(decision, subscription_id, before=before, after=after, at_once=at_once)
 
 
 def find_own_filter(
@@ -138,13 +191,21 @@ def _metric(decision: Decision, charge: Charge) -> BillableMetric:
 
 def _own_plan(decision: Decision, subscription_id: UUID) -> tuple[Subscription, Plan]:
     """A subscription that is active or waits, and its child plan, made if need be. Raises NotFound."""
-    subscription = decision.state.subscriptions.get(subscription_id)
-    if subscription is None or subscription.status not in ("active", "pending"):
-        raise NotFound("subscription")
+    subscription = _running(decision, subscription_id)
     if subscription.plan_override:
         return subscription, subscription.plan_override
     parent = decision.organization.plans_by_id[subscription.plan_id]
-    return subscription, copied(parent, subscription_id=subscription.id, now=decision.now)
+    parent = replace(parent, fixed_charges=with_own_units(subscription, parent))
+    child = copied(parent, subscription_id=subscription.id, now=decision.now)
+    return replace(subscription, units_overrides=UNSET), child
+
+
+def _running(decision: Decision, subscription_id: UUID) -> Subscription:
+    """A subscription that is active or waits. Raises NotFound."""
+    subscription = decision.state.subscriptions.get(subscription_id)
+    if subscription is None or subscription.status not in ("active", "pending"):
+        raise NotFound("subscription")
+    return subscription
 
 
 def _record_filters(
@@ -165,6 +226,9 @@ def _record_charge(
 
 
 def _record(decision: Decision, subscription: Subscription, child: Plan) -> None:
-    priced = replace(subscription, plan_override=child)
+    _record_repriced(decision, replace(subscription, plan_override=child))
+
+
+def _record_repriced(decision: Decision, priced: Subscription) -> None:
     profile = decision.state.profile
     decision.record(e.SubscriptionRepriced(customer=profile, subscription=priced))

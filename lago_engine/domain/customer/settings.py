@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from lago_engine.domain.catalog.entities import Charge, MinimumCommitment, Organization, Plan, Tax
+from lago_engine.domain.catalog.entities import (
+    Charge,
+    FixedCharge,
+    MinimumCommitment,
+    Organization,
+    Plan,
+    Tax,
+)
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Subscription
@@ -44,9 +51,9 @@ def fee_taxes(
     state: OrganizationState,
     profile: CustomerProfile,
     plan: Plan,
-    item: Charge | MinimumCommitment | None = None,
+    item: Charge | FixedCharge | MinimumCommitment | None = None,
 ) -> tuple[Tax, ...]:
-    """The taxes of a subscription's fee: of its charge or commitment, plan, customer or billing entity."""
+    """The taxes of a subscription's fee: of its charge, fixed charge or commitment, plan, customer or billing entity."""
     own = item.tax_ids if item else ()
     return applicable_taxes(state, own, plan.tax_ids, profile.tax_ids)
 

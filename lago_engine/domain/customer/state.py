@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from lago_engine.domain.invoicing.model import (
 )
 from lago_engine.domain.periods import Succession
 from lago_engine.domain.rating.in_advance.counter import Counter
+from lago_engine.domain.rating.unit_steps import UnitStep
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
 OnTerminationCreditNote = Literal["credit", "skip", "refund", "offset"]
@@ -54,7 +56,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     base_fees: how many base fees were billed. last_link: the latest invoice link, for zone changes.
     replaces, replaced_by: its neighbours in a chain of plan changes. initial_started_at: when the first subscription
     with the external id started; trials count from it. plan_id: the plan that was asked for. plan_override: its
-    child plan, which prices the subscription in its place. replaces and the members after them are only written when set.
+    child plan, which prices the subscription in its place. units_overrides: its own units of fixed charges, by their ids
+    on the plan, unless a child plan has them. replaces and the members after them are only written when set.
     """
 
     id: UUID
@@ -84,6 +87,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     trial_ended_at: datetime | UnsetType = UNSET
     progressive_billing_disabled: bool | UnsetType = UNSET
     plan_override: Plan | UnsetType = UNSET
+    units_overrides: Mapping[UUID, Decimal] | UnsetType = UNSET
 
 
 class InvoiceMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +165,24 @@ class BilledUsage(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[UUID, Counter] = {}
 
 
+class BilledUnits(msgspec.Struct, frozen=True, kw_only=True):
+    """Units of a fixed charge that an invoice billed in advance for a window, both ends inclusive.
+
+    fixed_charge_id: as the plan has it that the subscription was put on. amount_cents: what they are worth, whatever was
+    deducted from it. timestamp: the instant that the billing refers to. prorated: they were paid by the day.
+    """
+
+    invoice_id: UUID
+    fixed_charge_id: UUID
+    add_on_id: UUID
+    units: Decimal
+    amount_cents: int
+    from_datetime: datetime
+    to_datetime: datetime
+    timestamp: datetime
+    prorated: bool
+
+
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
     """Money of a credit note that a provider is to give back, out of one payment (payments.md §9)."""
 
@@ -182,6 +204,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
     usage_windows in use follow from subscriptions and drafts. billed_usage: by subscription, of charges paid in advance.
     regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
+    unit_steps: units of fixed charges over time, by subscription and by the charge's id on the plan it was put on, in
+    the order in which they were set. billed_units: those billed in advance, by subscription.
     applied_coupons, credit_notes: all of them, oldest first. refunds: by credit note, those without a final outcome.
     """
 
@@ -198,6 +222,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     items_count: int = 0
     billed_usage: Mapping[UUID, BilledUsage] = {}
     regrouping: Mapping[UUID, StandaloneFee] = {}
+    unit_steps: Mapping[UUID, Mapping[UUID, tuple[UnitStep, ...]]] = {}
+    billed_units: Mapping[UUID, tuple[BilledUnits, ...]] = {}
 
     @property
     def id(self) -> UUID:

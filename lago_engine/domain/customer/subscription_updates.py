@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.catalog.fixed_units import applied_at_once
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
-from lago_engine.domain.customer.price_overrides import with_overrides
+from lago_engine.domain.customer.fixed_charges import set_starting_units, units_of
+from lago_engine.domain.customer.price_overrides import follow_own_units, with_overrides
 from lago_engine.domain.customer.settings import plan_of, subject_of
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.customer.subscription_input import (
@@ -52,8 +54,12 @@ def update_subscription(
         updated = _with_cursor(decision, updated)
     if _starts_now(decision, subscription, updated):
         _start(decision, updated, plan)
-    else:
-        _record_updated(decision, updated)
+        return
+    had = units_of(subscription, plan_of(subscription, decision.organization))
+    _record_updated(decision, updated)
+    if overrides:
+        at_once = applied_at_once(plan, overrides)
+        follow_own_units(decision, subscription_id, before=had, at_once=at_once)
 
 
 def _changes(
@@ -136,6 +142,7 @@ def _start(decision: Decision, pending: Subscription, plan: Plan) -> None:
     at = pending.subscription_at
     active = activated(decision, pending, plan, started_at=at, now=decision.now)
     decision.record(e.SubscriptionStarted(customer=decision.state.profile, subscription=active))
+    set_starting_units(decision, active, at=decision.now)
     _record_updated(decision, active)
     tz = zone(timezone_now(decision))
     if local_date(at, tz) == local_date(decision.now, tz):

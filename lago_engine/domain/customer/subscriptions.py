@@ -12,9 +12,12 @@ from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.decide_plans import UNBILLED
 from lago_engine.domain.catalog.entities import Plan
+from lago_engine.domain.catalog.fixed_units import asks_for_units_only, read_own_units
 from lago_engine.domain.catalog.plan_overrides import child_plan
+from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.activation import activated, bill_start
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.fixed_charges import set_starting_units
 from lago_engine.domain.customer.plan_changes import change_plan
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.profiles import new_profile
@@ -40,8 +43,8 @@ def create_subscription(
     decision: Decision, given: Mapping[str, Any], *, taken_elsewhere: bool
 ) -> None:
     """Start, schedule or find a subscription. `taken_elsewhere`: another customer has the id active."""
-    plan = _plan(decision, given)
-    draft = _validated(decision, given, plan)
+    plan = read_plan(decision.organization, stripped(given, "plan_code"))
+    draft = read_subscription(decision, given, plan)
     draft, plan = _with_own_plan(decision, draft, plan, given)
     if not decision.exists:
         profile = new_profile(
@@ -61,8 +64,9 @@ def create_subscription(
     _start_new(decision, draft, plan, profile)
 
 
-def _plan(decision: Decision, given: Mapping[str, Any]) -> Plan:
-    plan = decision.organization.plans.get(stripped(given, "plan_code"))
+def read_plan(organization: OrganizationState, code: str) -> Plan:
+    """The live plan of this code, which can be subscribed to."""
+    plan = organization.plans.get(code)
     if plan is None:
         raise NotFound("plan")
     if any(getattr(plan, part) for part in UNBILLED):
@@ -78,6 +82,9 @@ def _with_own_plan(
     overrides = check.mapping("plan_overrides")
     if not overrides:
         return draft, plan
+    if asks_for_units_only(overrides):
+        own_units = read_own_units(plan, overrides["fixed_charges"])
+        return replace(draft, units_overrides=own_units), plan
     child = child_plan(
         decision.organization, plan, overrides, subscription_id=draft.id, now=decision.now
     )
@@ -100,7 +107,7 @@ def _current(decision: Decision, external_id: str) -> Subscription | None:
     return None
 
 
-def _validated(decision: Decision, given: Mapping[str, Any], plan: Plan) -> Subscription:
+def read_subscription(decision: Decision, given: Mapping[str, Any], plan: Plan) -> Subscription:
     """The request as a subscription that has not started; all field errors together."""
     check = Checker(given)
     external_customer_id = stripped(given, "external_customer_id")
@@ -146,5 +153,6 @@ def _start_new(
         return
     active = activated(decision, draft, plan, started_at=draft.subscription_at, now=decision.now)
     decision.record(e.SubscriptionCreated(customer=profile, subscription=active))
+    set_starting_units(decision, active, at=decision.now)
     if start_day == today:
         bill_start(decision, active, plan)

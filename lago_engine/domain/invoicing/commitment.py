@@ -25,6 +25,7 @@ from lago_engine.domain.proration import Prorated, days_between, prorate
 from lago_engine.domain.timezones import start_of_day
 
 DISPLAY_NAME = "Minimum commitment"
+_COUNTED = ("subscription", "charge", "fixed_charge")
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +69,8 @@ def reconciled_by(subject: PeriodSubject, link: InvoiceLink) -> Reconciled | Non
 def belongs(
     fee: Fee | FeeRecord, subscription_id: UUID, period: Period, subject: PeriodSubject
 ) -> bool:
-    """Whether a fee counts towards the commitment of the period: a base fee or usage that ends in it."""
-    counts = fee.fee_type in ("subscription", "charge") and fee.subscription_id == subscription_id
+    """Whether a fee counts towards the commitment of the period: a base fee, usage or fixed charge that ends in it."""
+    counts = fee.fee_type in _COUNTED and fee.subscription_id == subscription_id
     return counts and period.first <= subject.local_date(fee.to_datetime) <= period.last
 
 

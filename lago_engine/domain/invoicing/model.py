@@ -77,6 +77,21 @@ class BilledEvent(msgspec.Struct, frozen=True, kw_only=True):
     counter: Counter
 
 
+class BilledFixedCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """The fixed charge that a fee was made for.
+
+    id: as the plan has it that priced the fee. origin_id: as the plan has it that the subscription was put on.
+    timestamp: the instant that the billing refers to. prorated: paid by the day. deducted_cents: what was paid for the
+    same days on the plan before, which the amount is less by.
+    """
+
+    id: UUID
+    origin_id: UUID
+    timestamp: datetime
+    prorated: bool
+    deducted_cents: int = 0
+
+
 class Fee(msgspec.Struct, frozen=True, kw_only=True):
     """An amount with its reasons. `fee_type` decides what `item_*` names.
 
@@ -84,12 +99,13 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     beside; true_up_fee_id is the way back (charges.md §12). charge_filter, grouped_by: the bucket of its charge,
     where there are several. total_aggregated_units: of a weighted sum where it is not the units.
     presentation_breakdowns: its units by the charge's presentation keys. billed_event: of a fee in advance.
-    invoiceable: False for a fee that stands alone. pricing_unit: of a charge priced in one. These seven, precise_credit_notes_amount_cents and description are
+    invoiceable: False for a fee that stands alone. fixed_charge: of a fixed charge's fee. pricing_unit: of a charge
+    priced in one. These eight, precise_credit_notes_amount_cents and description are
     only written when they are set. Fees of add-ons on one-off invoices have no subscription.
     """
 
     id: UUID
-    fee_type: Literal["subscription", "charge", "add_on", "commitment"]
+    fee_type: Literal["subscription", "charge", "add_on", "fixed_charge", "commitment"]
     subscription_id: UUID | None
     external_subscription_id: str | None
     item_id: UUID
@@ -124,6 +140,7 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
     billed_event: BilledEvent | UnsetType = UNSET
     invoiceable: Literal[False] | UnsetType = UNSET
+    fixed_charge: BilledFixedCharge | UnsetType = UNSET
     pricing_unit: FeePricingUnit | UnsetType = UNSET
 
 

@@ -14,6 +14,7 @@ from lago_engine.domain.customer.settings import fee_taxes, period_subject, tria
 from lago_engine.domain.customer.state import Subscription
 from lago_engine.domain.decimals import precise, quantize_to
 from lago_engine.domain.invoicing.commitment import belongs, commitment_fee, reconciled_by
+from lago_engine.domain.invoicing.fixed_charge_fees import fixed_charge_fees
 from lago_engine.domain.invoicing.model import Fee, InvoiceLink
 from lago_engine.domain.invoicing.renewal_fees import renewal_fees
 from lago_engine.domain.invoicing.usage_fees import billed_usage, usage_fees
@@ -43,6 +44,7 @@ def _lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterator[Line
     if base is not None:
         lines.append(Line(base, fee_taxes(given.organization, given.profile, plan), plan_ids(plan)))
     lines += _usage_lines(given, item, usage)
+    lines += _fixed_charge_lines(given, item)
     yield from lines
     yield from _commitment_line(given, item, lines)
 
@@ -63,6 +65,26 @@ def _usage_lines(given: InvoiceInput, item: Item, usage: UsageReader) -> Iterato
         given.invoice_id, subscription, plan, subject, link, used, organization, invoiceable=True
     ):
         taxes = fee_taxes(given.organization, given.profile, plan, charge)
+        yield Line(fee, taxes, plan_ids(plan))
+
+
+def _fixed_charge_lines(given: InvoiceInput, item: Item) -> Iterator[Line]:
+    subscription, plan, link = item
+    history = given.fixed.get(subscription.id)
+    if history is None:
+        return
+    organization = given.organization
+    subject = period_subject(subscription, plan, given.profile, organization.organization)
+    for fee, fixed_charge in fixed_charge_fees(
+        given.invoice_id,
+        subscription,
+        plan,
+        subject,
+        link,
+        history,
+        organization.add_ons_by_id,
+    ):
+        taxes = fee_taxes(organization, given.profile, plan, fixed_charge)
         yield Line(fee, taxes, plan_ids(plan))
 
 
@@ -99,6 +121,9 @@ def _base_fee(
         trial_end=free_until,
         invoice_created_at=given.created_at,
         any_base_fee=link.earlier_base_fee,
+        starts_with_fixed_charges_only=(
+            link.invoicing_reason == "subscription_starting" and not plan.pay_in_advance
+        ),
     )
     if not base_fee_due(due):
         return None

@@ -13,13 +13,26 @@ import msgspec
 from lago_engine.domain.catalog.entities import Coupon, Plan, Tax
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import Subscription
+from lago_engine.domain.customer.state import BilledUnits, Subscription
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.dates import InvoiceDates
 from lago_engine.domain.invoicing.kinds import InvoiceKind
 from lago_engine.domain.invoicing.ledger import FeeRecord
 from lago_engine.domain.invoicing.model import AppliedTax, Credit, Fee, InvoiceLink
+from lago_engine.domain.rating.unit_steps import UnitStep
+
+
+class FixedHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fixed charges of a subscription are billed by.
+
+    steps: by the charge's id on the plan that the subscription was put on. billed: units that other invoices billed in
+    advance. before: those of the subscription that it was upgraded from, on its first invoice.
+    """
+
+    steps: Mapping[UUID, Sequence[UnitStep]]
+    billed: Sequence[BilledUnits] = ()
+    before: Sequence[BilledUnits] = ()
 
 
 class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +41,7 @@ class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
     kind: which steps apply. items: the subscriptions on it, each with its link (windows, reason) and the plan as
     priced, in line order; none on a one-off invoice. coupons: the active applied ones, oldest first.
     credit_notes: those with a balance, oldest first. billed: per subscription the fees of earlier invoices that
-    count towards a minimum commitment.
+    count towards a minimum commitment. fixed: by subscription, of plans that have fixed charges.
     """
 
     invoice_id: UUID
@@ -42,6 +55,7 @@ class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
     coupons: Sequence[tuple[AppliedCoupon, Coupon]] = ()
     credit_notes: Sequence[CreditNote] = ()
     billed: Mapping[UUID, Sequence[FeeRecord]] = {}
+    fixed: Mapping[UUID, FixedHistory] = {}
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -93,12 +93,12 @@ def _units(metric: BillableMetric, properties: Mapping[str, Any]) -> Decimal:
     if metric.field_name is None:
         return Decimal(1)
     value = properties.get(metric.field_name)
-    units = _ZERO if value is None else _number(value)
+    units = _ZERO if value is None else metered_number(value)
     return round_units(units, metric.rounding_function, metric.rounding_precision)
 
 
-def _number(value: Any) -> Decimal:
-    """What metering takes for a number (metrics.md §4)."""
+def metered_number(value: Any) -> Decimal:
+    """What metering takes for a number (metrics.md §4). Raises ValidationFailed."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         number = Decimal(value)
         if number.adjusted() < DIGITS_MAX:

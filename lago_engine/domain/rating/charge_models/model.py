@@ -39,12 +39,13 @@ class Changes(msgspec.Struct, frozen=True):
 class Prorated(msgspec.Struct, frozen=True, kw_only=True):
     """What a charge model needs beside prorated units (charges §8).
 
-    full_units: without proration, ≥ 0. steps: all of them, those carried over first. period_days: of the whole period.
+    full_units: without proration, ≥ 0. steps: all of them, those carried over first. period_days: of the whole period,
+    or whatever else the days of the steps are a share of.
     """
 
     full_units: Decimal
     steps: Sequence[Step]
-    period_days: int
+    period_days: int | Decimal
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
