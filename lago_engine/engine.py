@@ -36,10 +36,11 @@ from lago_engine.domain.commands import (
 )
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.fee_estimates import estimate_fees
+from lago_engine.domain.customer.ongoing import ongoing_usage
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.preview_input import customer_key
 from lago_engine.domain.customer.state import CustomerState, Subscription
-from lago_engine.domain.events import DomainEvent, FeeCreated, WebhookEndpointDeleted
+from lago_engine.domain.events import DomainEvent, FeeCreated, WalletCreated, WebhookEndpointDeleted
 from lago_engine.domain.invoicing.issued import issuer_of
 from lago_engine.domain.rating.current_usage import current_usage
 from lago_engine.domain.rating.projected_usage import projected_usage
@@ -55,8 +56,11 @@ from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableErro
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
 from lago_engine.payments.reactor import PaymentReactor, Request
 from lago_engine.projecting.presenting import PreviewedInvoice
+from lago_engine.projecting.wallets import ongoing_members
+from lago_engine.projecting.wire import members, read_string
 from lago_engine.scheduling.plan_follower import PlanFollower
 from lago_engine.scheduling.scheduler import Scheduler
+from lago_engine.scheduling.wallet_watch import WalletWatch
 from lago_engine.store.documents import Filter, Query
 from lago_engine.store.port import Store
 from lago_engine.store.segments import stored_segments
@@ -76,6 +80,7 @@ AFTER_WHAT_IS_DUE: Final = (
 """Commands that decide from now on what is billed, so that earlier periods must have been billed."""
 PAYMENTS_CURSOR: Final = "reactor:payments"
 CATALOG_CURSOR: Final = "reactor:catalog"
+WALLETS_AT_ONCE: Final = 1_000
 DOCUMENTS_CURSOR: Final = "reactor:documents"
 CURSOR_EVERY_S: Final = 1.0
 
@@ -105,6 +110,7 @@ class Engine:
         self.reactor = reactor
         self.scheduler = scheduler
         self.follower = PlanFollower(self)
+        self.wallet_watch = WalletWatch(self)
         self.documents = DocumentIssuer(self, workers=document_workers)
         self._asked_folds = AskedFolds(partition.meter, partition.store)
         self._keys: dict[str, tuple[UUID, datetime | None]] = {}
@@ -130,9 +136,11 @@ class Engine:
         self.partition.listeners.append(self._on_commit)
         self.partition.start()
         await self._resume_reactions(position)
+        await self._watch_wallets()
         self._tasks = [
             asyncio.create_task(self.scheduler.run(), name="scheduler"),
             asyncio.create_task(self._keep_cursors(), name="reactor-cursors"),
+            asyncio.create_task(self.wallet_watch.run(), name="wallets"),
         ]
 
     async def stop(self) -> None:
@@ -178,6 +186,29 @@ class Engine:
                 found.append(Request(row.position, envelope.organization_id, event))
         return found
 
+    async def _watch_wallets(self) -> None:
+        """Find the customers that have wallets."""
+        for organization_id in self.partition.residents.organizations:
+            offset, found = 0, [b""]
+            while found:
+                query = Query(
+                    filters=(Filter("status", "eq", "active"),),
+                    order=(("position", "asc"),),
+                    offset=offset,
+                    limit=WALLETS_AT_ONCE,
+                )
+                found, _ = await self.partition.read(
+                    self.store.documents.list, organization_id, "wallet", query
+                )
+                offset += len(found)
+                for body in found:
+                    customer_id = UUID(read_string(members(body)["lago_customer_id"]))
+                    self.wallet_watch.watch(organization_id, customer_id)
+
+    def head_version(self, customer_id: UUID) -> int:
+        """The latest committed version of a customer's stream, usage included."""
+        return self.partition.meter.head(customer_id)[0]
+
     def _on_commit(self, committed: Committed) -> None:
         first = self._position + 1
         self._position = committed.last_position
@@ -185,6 +216,8 @@ class Engine:
             for _, reactor in self._reactors():
                 if reactor.concerns(fact.event):
                     reactor.accept(Request(first, fact.envelope.organization_id, fact.event))
+            if isinstance(fact.event, WalletCreated):
+                self.wallet_watch.watch(fact.envelope.organization_id, fact.stream_id)
             if isinstance(fact.event, WebhookEndpointDeleted):
                 self._forget_deliveries(fact.event.endpoint.id)
         for _, reactor in self._reactors():
@@ -267,6 +300,7 @@ class Engine:
     async def settle(self, organization_id: UUID) -> None:
         """Return when everything that earlier commands set off has happened."""
         await self.partition.billing_at_once.settle(organization_id)
+        await self.wallet_watch.settle(organization_id)
         await self.follower.settle(organization_id)
         await self.reactor.settle(organization_id)
 
@@ -296,6 +330,28 @@ class Engine:
         """The `customer_usage` object of the running period."""
         wanted = organization_id, external_customer_id, external_subscription_id
         return current_usage(*await self._used(*wanted, question))
+
+    async def ongoing_balances(
+        self, organization_id: UUID, external_customer_id: str
+    ) -> Mapping[UUID, Mapping[str, Any]]:
+        """By active wallet: the members that say what is left when usage that is not billed yet is counted."""
+        customer_id = self.organization(organization_id).customer_id(external_customer_id)
+        await self.partition.billing_at_once.settle_customer(customer_id)
+        while True:
+            state = await self.partition.customer_state(customer_id)
+            if state is None:
+                return {}
+            organization = self.organization(organization_id)
+            read = self.partition.usage.read
+            try:
+                usage = ongoing_usage(state, organization, read, now=self.now(organization_id))
+            except WindowNotReady as missing:
+                await self.partition.complete(missing.window)
+                continue
+            return {
+                wallet_id: ongoing_members(state.wallets[wallet_id], cents)
+                for wallet_id, cents in usage.items()
+            }
 
     async def projected_usage(
         self,

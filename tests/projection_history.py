@@ -59,6 +59,13 @@ from lago_engine.domain.invoicing.model import (
 )
 from lago_engine.domain.rating.in_advance.counter import Counter
 from lago_engine.domain.timezones import micros
+from lago_engine.domain.wallets.model import (
+    Consumption,
+    MetadataPair,
+    RecurringRule,
+    Wallet,
+    WalletTransaction,
+)
 from lago_engine.projecting import Envelope, InlineRunner, MemoryDocuments, find_projections
 from lago_engine.store.outbox import OutboxEntry
 from lago_engine.webhooks.outbox import WebhookOutbox
@@ -791,13 +798,97 @@ STANDING_ALONE: tuple[DomainEvent, ...] = (
     events.InvoiceFinalized(invoice=REGROUPED, inputs_hash="ef" * 32),
 )
 
+WALLET = Wallet(
+    id=make_id("wallet"),
+    customer_id=CUSTOMER.id,
+    external_customer_id=CUSTOMER.external_id,
+    billing_entity_code=CUSTOMER.billing_entity_code,
+    currency="EUR",
+    code="main",
+    rate=Decimal("0.5"),
+    created_at=START,
+    updated_at=START,
+    rules=(
+        RecurringRule(
+            id=make_id("rule"),
+            trigger="threshold",
+            created_at=START,
+            threshold_credits=Decimal(10),
+            transaction_metadata=(MetadataPair(key="k", value="v"),),
+        ),
+    ),
+    metadata={"k": None},
+)
+FUNDED_WALLET = replace(WALLET, balance_cents=1_000)
+GRANT = WalletTransaction(
+    id=make_id("grant"),
+    wallet_id=WALLET.id,
+    transaction_type="inbound",
+    transaction_status="granted",
+    status="settled",
+    amount_cents=1_000,
+    credit_amount=Decimal(20),
+    created_at=START,
+    remaining_amount_cents=1_000,
+    settled_at=START,
+)
+OPEN_TOP_UP = other_invoice(
+    "top up", status="open", sequential_id=None, links=(), invoice_type="credit"
+)
+PURCHASE = replace(
+    GRANT,
+    id=make_id("purchase"),
+    transaction_status="purchased",
+    status="pending",
+    remaining_amount_cents=None,
+    settled_at=None,
+    invoice_id=OPEN_TOP_UP.id,
+)
+VOIDED_CREDITS = replace(
+    GRANT,
+    id=make_id("voided credits"),
+    transaction_type="outbound",
+    transaction_status="voided",
+    amount_cents=300,
+    remaining_amount_cents=None,
+    consumed=(Consumption(id=make_id("consumption"), inbound_id=GRANT.id, amount_cents=300),),
+)
+LEFT_WALLET = replace(WALLET, balance_cents=700, consumed_cents=300)
+PREPAYING: tuple[DomainEvent, ...] = (
+    events.WalletCreated(customer=CUSTOMER, wallet=WALLET),
+    events.WalletTransactionCreated(wallet=FUNDED_WALLET, transaction=GRANT),
+    events.WalletRuleApplied(wallet=FUNDED_WALLET, rule_id=WALLET.rules[0].id),
+    events.WalletTransactionCreated(wallet=FUNDED_WALLET, transaction=PURCHASE),
+    events.InvoiceOpened(invoice=OPEN_TOP_UP),
+    events.WalletTransactionFailed(
+        wallet=FUNDED_WALLET, transaction=replace(PURCHASE, status="failed", failed_at=BILLED_AT)
+    ),
+    events.InvoiceFinalized(
+        invoice=replace(OPEN_TOP_UP, status="finalized", sequential_id=9), inputs_hash="cd" * 32
+    ),
+    events.WalletTransactionSettled(
+        wallet=replace(WALLET, balance_cents=2_000),
+        transaction=replace(
+            PURCHASE, status="settled", settled_at=BILLED_AT, remaining_amount_cents=1_000
+        ),
+    ),
+    events.WalletTransactionCreated(wallet=LEFT_WALLET, transaction=VOIDED_CREDITS),
+    events.WalletBalanceRefreshed(
+        wallet=replace(LEFT_WALLET, depleted=True, ongoing_usage_cents=900)
+    ),
+    events.WalletUpdated(wallet=replace(LEFT_WALLET, name="Spring")),
+    events.WalletTerminated(
+        wallet=replace(LEFT_WALLET, status="terminated", terminated_at=BILLED_AT)
+    ),
+)
+
 DELETED: tuple[DomainEvent, ...] = (
     events.CustomerDeleted(customer=replace(CUSTOMER, deleted_at=BILLED_AT + timedelta(days=41))),
 )
 
 HISTORY = (
     *CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *CORRECTING, *LEAVING,
-    *STANDING_ALONE, *DELETED,
+    *STANDING_ALONE, *PREPAYING, *DELETED,
 )  # fmt: skip
 
 

@@ -50,6 +50,20 @@ DEVIATIONS = (
         )
         for schema in ("Currency", "CurrencyOrNull")
     ),
+    *(
+        Deviation(
+            "WalletObject",
+            member,
+            {"type": "string", "pattern": r"^-?[0-9]+\.[0-9]+$"},
+            "coupons_wallets_credit_notes.md §4: it may be negative",
+        )
+        for member in ("credits_ongoing_balance", "credits_ongoing_usage_balance")
+    ),
+    *(
+        Deviation("WalletRecurringTransactionRule", member, NULL, "§7: only of the other trigger")
+        for member in ("interval", "threshold_credits")
+    ),
+    Deviation("WalletMetadataResponse", "metadata", NULL, "api_conventions.md §5: object or null"),
     Deviation("BillableMetricObject", "expression", NULL, "metrics.md §1.2: null by default"),
     Deviation("PlanObject", "invoice_display_name", NULL, "plans.md §2: string or null"),
     Deviation("PlanObject", "description", NULL, "plans.md §2: string or null"),

@@ -38,6 +38,8 @@ from lago_engine.api import (
     test_organizations,
     test_parties,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )
@@ -75,6 +77,8 @@ RESOURCES = (
     subscriptions,
     taxes,
     usage,
+    wallet_transactions,
+    wallets,
     webhook_endpoints,
     webhooks,
 )

@@ -160,7 +160,7 @@ class Call:
     ) -> web.Response:
         """The requested page of a list; each item without the sections in `omit`.
 
-        parent: the external id of the customer whose documents are listed. show: how a stored document looks in the list, where `present` is not it.
+        parent: whose documents are listed, for most kinds the external id of a customer. show: how a stored document looks in the list, where `present` is not it.
         """
         page, documents = self.params.page, self.engine.store.documents
         owned = () if parent is None else owned_by(kind, parent, self.organization)

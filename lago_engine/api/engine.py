@@ -108,6 +108,11 @@ class Engine(Protocol):
     ) -> Mapping[str, Any]:
         """The `customer_usage` object of the running period."""
 
+    async def ongoing_balances(
+        self, organization_id: UUID, external_customer_id: str
+    ) -> Mapping[UUID, Mapping[str, Any]]:
+        """By active wallet: the members that say what is left when usage that is not billed yet is counted."""
+
     async def projected_usage(
         self,
         organization_id: UUID,

@@ -157,8 +157,14 @@ def with_file(call: Call, invoice: Members) -> Members:
     return invoice
 
 
-async def owner_of(call: Call, invoice_id: UUID) -> UUID:
-    """The customer of an invoice, by id. Raises NotFound."""
+async def owner_of(call: Call, invoice_id: UUID, *, hidden: bool = False) -> UUID:
+    """The customer of an invoice, by id. hidden: also of one that is open until it is paid. Raises NotFound."""
+    if hidden:
+        documents = call.engine.store.documents
+        key = str(invoice_id)
+        opened = await call.read(documents.get, call.organization_id, "open_invoice", key)
+        if opened is not None:
+            return _owner(opened)
     return _owner(await call.stored(KIND, str(invoice_id)))
 
 

@@ -27,7 +27,7 @@ async def create(call: Call) -> web.Response:
     invoice_id = manual_invoice_id(given)
     command = RecordManualPayment(
         organization_id=call.organization_id,
-        customer_id=await owner_of(call, invoice_id),
+        customer_id=await owner_of(call, invoice_id, hidden=True),
         invoice_id=invoice_id,
         input=given,
     )

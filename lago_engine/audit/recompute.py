@@ -20,18 +20,33 @@ from lago_engine.domain.customer.one_off import issue
 from lago_engine.domain.customer.regrouping import regroup
 from lago_engine.domain.customer.renewals import bill_renewals
 from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.top_ups import finalize_paid, issue_top_up
+from lago_engine.domain.customer.wallet_ledger import credited, debit, debited
 from lago_engine.domain.invoicing import applied_coupon
 from lago_engine.domain.invoicing.add_on_fees import sale_of
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.credit_note_amounts import note_amounts, reconciled
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoicingReason
 
-CreditEvent = e.CouponUsed | e.CreditNoteConsumed | e.CreditNoteCreated
-CREDIT_EVENTS = (e.CouponUsed, e.CreditNoteConsumed, e.CreditNoteCreated)
+CreditEvent = e.CouponUsed | e.CreditNoteConsumed | e.CreditNoteCreated | e.WalletTransactionCreated
+CREDIT_EVENTS = (
+    e.CouponUsed,
+    e.CreditNoteConsumed,
+    e.CreditNoteCreated,
+    e.WalletTransactionCreated,
+)
 
-InvoiceEvent = e.InvoiceDrafted | e.InvoiceRefreshed | e.InvoiceFinalized | e.InvoiceClosed
+InvoiceEvent = (
+    e.InvoiceDrafted | e.InvoiceRefreshed | e.InvoiceFinalized | e.InvoiceOpened | e.InvoiceClosed
+)
 BillingEvent = InvoiceEvent | e.FeeCreated
-INVOICE_EVENTS = (e.InvoiceDrafted, e.InvoiceRefreshed, e.InvoiceFinalized, e.InvoiceClosed)
+INVOICE_EVENTS = (
+    e.InvoiceDrafted,
+    e.InvoiceRefreshed,
+    e.InvoiceFinalized,
+    e.InvoiceOpened,
+    e.InvoiceClosed,
+)
 BILLING_EVENTS = (*INVOICE_EVENTS, e.FeeCreated)
 
 
@@ -69,6 +84,8 @@ def _invoice(decision: Decision, event: InvoiceEvent, *, at: datetime) -> None:
     elif invoice.invoice_type == "one_off":
         sales = tuple(sale_of(fee) for fee in invoice.fees)
         issue(decision, sales, invoice.currency, at=at, collect=False)
+    elif invoice.invoice_type == "credit":
+        _credits_sold(decision, invoice, at=at)
     elif _is_of_units(invoice):
         fixed_charge_ids = [fee.fixed_charge.origin_id for fee in invoice.fees if fee.fixed_charge]
         subscription = state.subscriptions[invoice.links[0].subscription_id]
@@ -81,6 +98,15 @@ def _invoice(decision: Decision, event: InvoiceEvent, *, at: datetime) -> None:
             [(state.subscriptions[id_], reason) for id_, reason in _members(invoice)],
             at=invoice.created_at,
         )
+
+
+def _credits_sold(decision: Decision, invoice: Invoice, *, at: datetime) -> None:
+    opened = decision.state.open_invoices.get(invoice.id)
+    if opened is not None:
+        finalize_paid(decision, opened, at=at)
+    else:
+        (fee,) = invoice.fees
+        issue_top_up(decision, decision.state.inbound[fee.item_id], at=at)
 
 
 def _is_of_units(invoice: Invoice) -> bool:
@@ -120,8 +146,27 @@ def recompute_credit(event: CreditEvent, state: CustomerState, at: datetime) -> 
         return replace(event, applied_coupon=after)
     if isinstance(event, e.CreditNoteCreated):
         return replace(event, credit_note=_amounts_again(event.credit_note, state))
+    if isinstance(event, e.WalletTransactionCreated):
+        return _moved_again(event, state, at)
     note = consumed(state.credit_notes[event.credit_note.id], event.amount_cents, at=at)
     return replace(event, credit_note=note)
+
+
+def _moved_again(
+    event: e.WalletTransactionCreated, state: CustomerState, at: datetime
+) -> e.WalletTransactionCreated:
+    """What an invoice took of a wallet, taken again; the balance after any other transaction."""
+    moved, wallet = event.transaction, state.wallets[event.wallet.id]
+    if moved.transaction_status == "invoiced":
+        assert moved.invoice_id is not None
+        return debit(state, wallet.id, moved.amount_cents, moved.invoice_id, at=at)
+    if moved.transaction_type == "outbound":
+        return replace(event, wallet=debited(wallet, moved.amount_cents, at=at))
+    if moved.status != "settled":
+        return replace(event, wallet=wallet)
+    if moved.voided_invoice_id is not None:
+        wallet = replace(wallet, consumed_cents=wallet.consumed_cents - moved.amount_cents)
+    return replace(event, wallet=credited(wallet, moved.amount_cents, at=at))
 
 
 def _amounts_again(note: CreditNote, state: CustomerState) -> CreditNote:

@@ -30,6 +30,7 @@ from lago_engine.domain.events import (
     DocumentGenerated,
     DomainEvent,
     FeeCreated,
+    WalletTransactionCreated,
 )
 from lago_engine.domain.invoicing.issued import GeneratedDocument
 from lago_engine.domain.timezones import from_micros
@@ -197,12 +198,7 @@ class _Run:
         assert state is not None
         at = from_micros(envelope.occurred_at_us)
         decided = recompute_credit(event, state, at)
-        of = (
-            f"credit note {event.credit_note.number}"
-            if isinstance(event, CreditNoteCreated)
-            else f"invoice {event.invoice_id}"
-        )
-        self._compare(row, body, envelope, decided, of)
+        self._compare(row, body, envelope, decided, _credited(event))
 
     def _print_again(self, row: LogRow, envelope: Envelope, generated: GeneratedDocument) -> None:
         """The PDF of what the documents say at this place of the log."""
@@ -273,6 +269,14 @@ class _Run:
         self.report.documents = len(self._documents)
         self.report.usage_events = self._meter.stats().events
         return self.report
+
+
+def _credited(event: CreditEvent) -> str:
+    if isinstance(event, CreditNoteCreated):
+        return f"credit note {event.credit_note.number}"
+    if isinstance(event, WalletTransactionCreated):
+        return f"wallet transaction {event.transaction.id}"
+    return f"invoice {event.invoice_id}"
 
 
 def _named(event: BillingEvent) -> str:

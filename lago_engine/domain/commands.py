@@ -367,6 +367,32 @@ class VoidCreditNote(CustomerCommand, frozen=True, kw_only=True):
     credit_note_id: UUID
 
 
+class CreateWallet(CustomerCommand, frozen=True, kw_only=True):
+    input: Input
+
+
+class UpdateWallet(CustomerCommand, frozen=True, kw_only=True):
+    wallet_id: UUID
+    input: Input
+
+
+class TerminateWallet(CustomerCommand, frozen=True, kw_only=True):
+    wallet_id: UUID
+
+
+class ChangeWalletMetadata(CustomerCommand, frozen=True, kw_only=True):
+    """change: replace it by the input, merge the input, drop it all, or drop the key in the input."""
+
+    wallet_id: UUID
+    change: Literal["replace", "merge", "drop", "drop_key"]
+    input: Input
+
+
+class CreateWalletTransactions(CustomerCommand, frozen=True, kw_only=True):
+    wallet_id: UUID
+    input: Input
+
+
 class RecordManualPayment(CustomerCommand, frozen=True, kw_only=True):
     invoice_id: UUID
     input: Input
@@ -397,6 +423,10 @@ class BillUsageInAdvance(CustomerCommand, frozen=True, kw_only=True):
     """Bill the usage that waits for these subscriptions, in log order, a bounded part of it at once."""
 
     subscription_ids: tuple[UUID, ...]
+
+
+class RefreshWallets(CustomerCommand, frozen=True, kw_only=True):
+    """Compare the wallets with usage that is not billed yet: tell of used up ones, apply threshold rules."""
 
 
 class AdvanceTime(CustomerCommand, frozen=True, kw_only=True):

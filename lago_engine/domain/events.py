@@ -37,6 +37,7 @@ from lago_engine.domain.invoicing.model import (
     StandaloneFee,
 )
 from lago_engine.domain.rating.unit_steps import UnitStep
+from lago_engine.domain.wallets.model import Wallet, WalletTransaction
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -198,7 +199,7 @@ class CustomerUpdated(DomainEvent, frozen=True, tag="customer_updated.v1"):
 
 
 class CustomerDeleted(DomainEvent, frozen=True, tag="customer_deleted.v1"):
-    """The customer as it was, with `deleted_at`; its subscriptions had ended and its coupons were taken away before."""
+    """The customer as it was, with `deleted_at`; its subscriptions had ended, its coupons and wallets were taken away before."""
 
     customer: CustomerProfile
 
@@ -277,6 +278,12 @@ class InvoiceFinalized(DomainEvent, frozen=True, tag="invoice_finalized.v1"):
 
     invoice: Invoice
     inputs_hash: str
+
+
+class InvoiceOpened(DomainEvent, frozen=True, tag="invoice_opened.v1"):
+    """An invoice waits for its payment, unseen; it has no number before that."""
+
+    invoice: Invoice
 
 
 class InvoiceClosed(DomainEvent, frozen=True, tag="invoice_closed.v1"):
@@ -413,6 +420,59 @@ class CreditNoteVoided(DomainEvent, frozen=True, tag="credit_note_voided.v1"):
     """What was left of it is gone."""
 
     credit_note: CreditNote
+
+
+class WalletCreated(DomainEvent, frozen=True, tag="wallet_created.v1"):
+    """A customer has a wallet, still without credits."""
+
+    customer: CustomerProfile
+    wallet: Wallet
+
+
+class WalletUpdated(DomainEvent, frozen=True, tag="wallet_updated.v1"):
+    """Its settings, rules or metadata changed."""
+
+    wallet: Wallet
+
+
+class WalletTerminated(DomainEvent, frozen=True, tag="wallet_terminated.v1"):
+    """Nothing is paid from it any more; what was left is forfeited."""
+
+    wallet: Wallet
+
+
+class WalletRuleApplied(DomainEvent, frozen=True, tag="wallet_rule_applied.v1"):
+    """A recurring rule was acted on; the transactions it asked for, if any, follow."""
+
+    wallet: Wallet
+    rule_id: UUID
+
+
+class WalletBalanceRefreshed(DomainEvent, frozen=True, tag="wallet_balance_refreshed.v1"):
+    """Usage that is not billed yet crossed what is left in the wallet, one way or the other."""
+
+    wallet: Wallet
+
+
+class WalletTransactionCreated(DomainEvent, frozen=True, tag="wallet_transaction_created.v1"):
+    """Credits came in, left, or are to come once they are paid; the wallet as it is after that."""
+
+    wallet: Wallet
+    transaction: WalletTransaction
+
+
+class WalletTransactionSettled(DomainEvent, frozen=True, tag="wallet_transaction_settled.v1"):
+    """Purchased credits were paid; the wallet as it is after that."""
+
+    wallet: Wallet
+    transaction: WalletTransaction
+
+
+class WalletTransactionFailed(DomainEvent, frozen=True, tag="wallet_transaction_failed.v1"):
+    """The payment of purchased credits failed; they still come if it is made later."""
+
+    wallet: Wallet
+    transaction: WalletTransaction
 
 
 class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):

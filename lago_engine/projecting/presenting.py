@@ -22,6 +22,7 @@ from lago_engine.domain.decimals import as_json_number
 from lago_engine.domain.periods import PeriodSubject, link_windows, period_containing
 from lago_engine.domain.timezones import DAY
 from lago_engine.projecting.coupons import present_applied_coupon, present_coupon
+from lago_engine.projecting.wallets import present_wallet
 from lago_engine.projecting.wire import (
     Members,
     instant,
@@ -106,6 +107,8 @@ def present(kind: str, body: bytes, organization: OrganizationState, now: dateti
         return _plan_override(document, organization)
     if kind == "coupon":
         return present_coupon(document, organization, now)
+    if kind == "wallet":
+        return present_wallet(document, organization)
     if kind == "applied_coupon":
         return present_applied_coupon(document, organization, now)
     return without(document, HIDDEN)

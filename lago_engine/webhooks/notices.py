@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET
 
 from lago_engine.domain import events
@@ -33,6 +32,11 @@ from lago_engine.projecting.wire import (
     read_string,
     without,
 )
+from lago_engine.webhooks import wallet_notices
+from lago_engine.webhooks.notice import Notice
+
+_CREATED: Final = {"one_off": "invoice.one_off_created", "credit": "invoice.paid_credit_added"}
+"""How the finalization of other than subscription invoices is announced."""
 
 INVOICE_SECTIONS: Final = (
     "customer",
@@ -61,6 +65,12 @@ SECTIONS_SENT: Final[dict[str, tuple[str, ...]]] = {
         "applied_taxes",
         "applied_invoice_custom_sections",
     ),
+    "invoice.paid_credit_added": (
+        "customer",
+        "fees",
+        "applied_taxes",
+        "applied_invoice_custom_sections",
+    ),
     "invoice.voided": _DRAFT[:-1],
     "invoice.deleted": _DRAFT,
     "invoice.payment_dispute_lost": ("customer",),
@@ -68,14 +78,6 @@ SECTIONS_SENT: Final[dict[str, tuple[str, ...]]] = {
     "invoice.payment_overdue": ("customer", "fees", "applied_taxes"),
 }
 """Invoice webhook → the sections of the invoice that it carries."""
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """A webhook that an event sets off; `payload` is made only when an endpoint wants it."""
-
-    webhook_type: str
-    object_type: str
-    payload: Callable[[], Members]
 
 
 def notices(event: DomainEvent, context: Context) -> Iterator[Notice]:
@@ -281,8 +283,7 @@ def _invoice_finalized(event: events.InvoiceFinalized, context: Context) -> Iter
     for fee in event.invoice.fees:
         if event.invoice.invoice_type == "subscription" and _is_announced(event.invoice, fee):
             yield _fee(fee.id, context)
-    one_off = event.invoice.invoice_type == "one_off"
-    webhook_type = "invoice.one_off_created" if one_off else "invoice.created"
+    webhook_type = _CREATED.get(event.invoice.invoice_type, "invoice.created")
     yield _invoice(webhook_type, event.invoice.id, context)
 
 
@@ -329,7 +330,9 @@ def _payment_changed(event: events.PaymentStatusChanged, context: Context) -> It
         if payment.payment_status == "succeeded":
             yield Notice("payment.succeeded", "payment", lambda: now)
         elif payment.payment_status == "failed":
-            yield _payment_failure(event, context)
+            yield from wallet_notices.payment_failure(event, context)
+            if context.get("invoice", str(payment.invoice_id)) is not None:
+                yield _payment_failure(event, context)
     if payment.action_url is not None and bytes(before["next_action"]) != bytes(now["next_action"]):
         yield Notice("payment.requires_action", "payment", lambda: now)
     yield from _invoice_status(payment, event.invoice_payment_status, context)
@@ -340,8 +343,9 @@ def _invoice_status(payment: Payment, status: str, context: Context) -> Iterator
 
 
 def _invoice_status_of(invoice_id: UUID, status: str, context: Context) -> Iterator[Notice]:
-    before = members(_require_before("invoice", str(invoice_id), context))
-    if read_string(before["payment_status"]) != status:
+    seen = context.documents.before(context.organization_id, "invoice", str(invoice_id))
+    # An invoice that is open until it is paid is not spoken of.
+    if seen is not None and read_string(members(seen)["payment_status"]) != status:
         yield _invoice("invoice.payment_status_updated", invoice_id, context)
 
 
@@ -442,4 +446,5 @@ _NOTICES: Final[dict[type[DomainEvent], Callable[[Any, Context], Iterator[Notice
     events.InvoicePaymentDisputeLost: _dispute_lost,
     events.PaymentRecorded: _payment_recorded,
     events.PaymentStatusChanged: _payment_changed,
+    **wallet_notices.NOTICES,
 }

@@ -10,7 +10,8 @@ from lago_engine.projecting.projection import Context
 from lago_engine.projecting.view import DocumentView
 from lago_engine.store.codec import Envelope
 from lago_engine.store.outbox import OutboxEntry
-from lago_engine.webhooks.notices import Notice, notices
+from lago_engine.webhooks.notice import Notice
+from lago_engine.webhooks.notices import notices
 from lago_engine.webhooks.signing import webhook_body
 
 

@@ -22,6 +22,7 @@ from lago_engine.domain.events import (
     InvoiceDrafted,
     InvoiceFinalized,
     InvoiceMetadataSet,
+    InvoiceOpened,
     InvoicePaymentDisputeLost,
     InvoicePaymentOverdue,
     InvoicePaymentStatusUpdated,
@@ -62,15 +63,17 @@ class InvoiceProjection(Projection):
     """Visible invoices, their fees, and what the files of all documents were made with; key of all: lago_id.
 
     An invoice event carries the whole invoice, so the document is made of it alone; what happens to
-    its payment and status afterwards changes single members. A closed invoice is hidden.
+    its payment and status afterwards changes single members. A closed invoice is hidden. One that is open until it is
+    paid is an `open_invoice`, which no list shows.
     """
 
     name = "invoices"
-    kinds = ("invoice", "fee", "generated_document")
+    kinds = ("invoice", "open_invoice", "fee", "generated_document")
     handles = (
         InvoiceDrafted,
         InvoiceRefreshed,
         InvoiceFinalized,
+        InvoiceOpened,
         InvoiceClosed,
         InvoiceDeleted,
         InvoiceVoided,
@@ -98,8 +101,8 @@ class InvoiceProjection(Projection):
 
 def _apply(event: DomainEvent, context: Context) -> None:
     match event:
-        case InvoiceDrafted() | InvoiceRefreshed() | InvoiceFinalized():
-            _replace(event.invoice, context)
+        case InvoiceDrafted() | InvoiceRefreshed() | InvoiceFinalized() | InvoiceOpened():
+            (_open if isinstance(event, InvoiceOpened) else _replace)(event.invoice, context)
         case InvoiceClosed(invoice=invoice) | InvoiceDeleted(invoice=invoice):
             _forget_fees(invoice.id, context)
             context.delete("invoice", str(invoice.id))
@@ -138,6 +141,7 @@ def _apply(event: DomainEvent, context: Context) -> None:
 
 def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members:
     """An unpaid invoice without `subscriptions` and `fees`, which are left to fill in."""
+    granted = sum(each.granted_amount_cents for each in invoice.prepaid or ())
     return {
         "lago_id": invoice.id,
         "billing_entity_code": invoice.billing_entity_code,
@@ -164,9 +168,9 @@ def invoice_object(invoice: Invoice, organization: OrganizationState) -> Members
         "total_due_amount_cents": invoice.total_amount_cents,
         "total_paid_amount_cents": 0,
         "total_offsetted_credit_note_amount_cents": 0,
-        "prepaid_credit_amount_cents": 0,
-        "prepaid_granted_credit_amount_cents": None,
-        "prepaid_purchased_credit_amount_cents": None,
+        "prepaid_credit_amount_cents": invoice.prepaid_cents,
+        "prepaid_granted_credit_amount_cents": granted or None,
+        "prepaid_purchased_credit_amount_cents": invoice.prepaid_cents - granted or None,
         # `file_url` is added by the API once there is a file; the schema has no null for it.
         "xml_url": None,
         "web_url": None,
@@ -202,11 +206,8 @@ def _replace(invoice: Invoice, context: Context) -> None:
     else:
         fees = [fee_object(fee, Holder.invoice(invoice)) for fee in invoice.fees]
     document["fees"] = fees
-    hidden = InvoiceHidden(
-        expected_finalization_date=invoice.expected_finalization_date,
-        created_at=invoice.created_at,
-        external_customer_id=invoice.customer.external_id,
-    )
+    hidden = _hidden(invoice)
+    _carry_payment(document, context)
     _put_invoice(str(invoice.id), document, hidden, context)
     if invoice.invoice_type == "advance_charges":
         return
@@ -215,10 +216,43 @@ def _replace(invoice: Invoice, context: Context) -> None:
         _put_fee(str(fee.id), {**fee_document, "applied_taxes": taxes}, hidden, context)
 
 
-def _put_invoice(key: str, document: Members, hidden: InvoiceHidden, context: Context) -> None:
+def _hidden(invoice: Invoice) -> InvoiceHidden:
+    return InvoiceHidden(
+        expected_finalization_date=invoice.expected_finalization_date,
+        created_at=invoice.created_at,
+        external_customer_id=invoice.customer.external_id,
+    )
+
+
+def _open(invoice: Invoice, context: Context) -> None:
+    """Keep an invoice that nobody sees until it is paid."""
+    document = invoice_object(invoice, context.organization)
+    document["fees"] = [fee_object(fee, Holder.invoice(invoice)) for fee in invoice.fees]
+    _put_invoice(str(invoice.id), document, _hidden(invoice), context, kind="open_invoice")
+
+
+def _carry_payment(document: Members, context: Context) -> None:
+    """An invoice that was open is final: what was paid of it shows."""
+    key = str(document["lago_id"])
+    opened = context.get("open_invoice", key)
+    if opened is not None:
+        before = members(opened)
+        document["total_paid_amount_cents"] = read_int(before["total_paid_amount_cents"])
+        document["total_due_amount_cents"] = read_int(before["total_due_amount_cents"])
+        context.delete("open_invoice", key)
+
+
+def _kind(invoice_id: UUID, context: Context) -> str:
+    """Where the document of an invoice is kept."""
+    return "invoice" if context.get("invoice", str(invoice_id)) is not None else "open_invoice"
+
+
+def _put_invoice(
+    key: str, document: Members, hidden: InvoiceHidden, context: Context, *, kind: str = "invoice"
+) -> None:
     document[HIDDEN] = hidden
     context.put(
-        "invoice",
+        kind,
         key,
         encode(document),
         parent=hidden.external_customer_id,
@@ -254,10 +288,10 @@ def _forget_fees(invoice_id: UUID, context: Context) -> None:
 
 
 def _change(invoice_id: UUID, changes: Members, context: Context) -> None:
-    key = str(invoice_id)
-    document = members(context.require("invoice", key))
+    key, kind = str(invoice_id), _kind(invoice_id, context)
+    document = members(context.require(kind, key))
     document.update(changes, updated_at=instant(context.occurred_at))
-    _put_invoice(key, document, _hidden_decoder.decode(document[HIDDEN]), context)
+    _put_invoice(key, document, _hidden_decoder.decode(document[HIDDEN]), context, kind=kind)
 
 
 def _settle(
@@ -269,7 +303,8 @@ def _settle(
     offset: int | None = None,
 ) -> None:
     """What was paid or offset, and how the payment stands; fees and credits show it too."""
-    document = members(context.require("invoice", str(invoice_id)))
+    kind = _kind(invoice_id, context)
+    document = members(context.require(kind, str(invoice_id)))
     old = _Settlement.of(document)
     new = _Settlement(
         status,
@@ -294,7 +329,8 @@ def _settle(
         shown = {"lago_id": invoice_id, "payment_status": status}
         credits = members_list(document["credits"])
         changes["credits"] = [{**credit, "invoice": shown} for credit in credits]
-        _set_fee_status(fees, status, _hidden_decoder.decode(document[HIDDEN]), context)
+        if kind == "invoice":
+            _set_fee_status(fees, status, _hidden_decoder.decode(document[HIDDEN]), context)
     _change(invoice_id, changes, context)
 
 

@@ -53,6 +53,11 @@ async def test_what_a_customer_has_ends_with_it(tmp_path: Path) -> None:
             },
         )  # fmt: skip
         await shop.order(c.ApplyCoupon, "acme", input={"coupon_code": "gift"})
+        await shop.order(
+            c.CreateWallet,
+            "acme",
+            input={"currency": "USD", "rate_amount": "1", "granted_credits": "5"},
+        )
         await shop.advance_to(DELETED_AT)
         await shop.use("a", "calls", at="2024-06-17")
         before, sent = len(shop.invoices()), len(webhooks(shop))
@@ -63,6 +68,8 @@ async def test_what_a_customer_has_ends_with_it(tmp_path: Path) -> None:
         assert shop.documents("customer") == []
         (coupon,) = shop.documents("applied_coupon")
         assert (coupon["status"], coupon["terminated_at"]) == ("terminated", DELETED_AT)
+        (wallet,) = shop.documents("wallet")
+        assert (wallet["status"], wallet["terminated_at"]) == ("terminated", DELETED_AT)
         closing = shop.invoices()[before:]
         # The coupon still counts for what ends with it.
         assert sorted(invoice["fees_amount_cents"] for invoice in closing) == [0, 1900]

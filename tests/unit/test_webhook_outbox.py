@@ -17,6 +17,8 @@ from lago_engine.store.outbox import OutboxEntry
 from lago_engine.webhooks.notices import INVOICE_SECTIONS
 
 SCHEMAS = {
+    "wallet": "WalletObject",
+    "wallet_transaction": "WalletTransactionObjectExtended",
     "fee": "FeeObject",
     "billable_metric": "BillableMetricObject",
     "plan": "PlanObject",
@@ -117,6 +119,19 @@ def test_the_whole_sequence_of_a_history() -> None:
         "fee.created",
         "fee.created",
         "invoice.created",
+        "wallet.created",
+        "wallet_transaction.created",
+        "wallet.updated",
+        "wallet_transaction.created",
+        "wallet_transaction.updated",
+        "invoice.paid_credit_added",
+        "wallet_transaction.updated",
+        "wallet.updated",
+        "wallet_transaction.created",
+        "wallet.updated",
+        "wallet.depleted_ongoing_balance",
+        "wallet.updated",
+        "wallet.terminated",
     ]
 
 

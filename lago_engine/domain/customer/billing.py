@@ -193,8 +193,9 @@ def finalize(
     inputs_hash: hex SHA-256 over what the invoice was computed from. collect: ask the payment provider.
     """
     profile, organization = decision.state.profile, decision.organization
-    # Somebody asked for a one-off invoice, also for one of zero.
-    skippable = draft.fees_amount_cents == 0 and draft.invoice_type != "one_off"
+    # Somebody asked for a one-off invoice or for credits, also for zero.
+    always = draft.invoice_type in ("one_off", "credit")
+    skippable = draft.fees_amount_cents == 0 and not always
     if skippable and not finalizes_zero_invoices(profile, organization.organization):
         closed = replace(draft, status="closed", updated_at=at)
         decision.record(e.InvoiceClosed(invoice=closed), at=at)
@@ -235,7 +236,7 @@ def inputs_hash(decision: Decision, given: InvoiceInput) -> str:
             buckets = {str(k): b[0] if len(b) == 1 else b for k, b in charges.items()}
             used.append((subscription.id, buckets))
     # Written only where there are any, as the invoice's own credits are.
-    histories = [*given.billed.items()], hashed(given)
+    histories = [*given.billed.items()], hashed(given), given.wallets
     credits = [each for each in (given.coupons, given.credit_notes, *histories) if each]
     return hash_of([given.profile, given.items, given.dates, used, *credits])
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from lago_engine.domain import events as e
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.wallet_ledger import debit, funded_wallets
 from lago_engine.domain.invoicing import applied_coupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.kinds import STEPS
@@ -28,6 +29,8 @@ def with_credits(decision: Decision, given: InvoiceInput) -> InvoiceInput:
         given = replace(given, coupons=coupons)
     if "credit_notes" in steps and state.credit_notes:
         given = replace(given, credit_notes=tuple(filter(_is_open, state.credit_notes.values())))
+    if "prepaid_credits" in steps and state.wallets:
+        given = replace(given, wallets=funded_wallets(state, given.currency))
     return given
 
 
@@ -40,6 +43,9 @@ def use_credits(decision: Decision, invoice: Invoice, *, at: datetime) -> None:
     """The invoice was finalized: its coupons and credit notes have that much less."""
     for credit in invoice.credits or ():
         decision.record(used(decision, credit, invoice, at=at), at=at)
+    for paid in invoice.prepaid or ():
+        fact = debit(decision.state, paid.wallet_id, paid.amount_cents, invoice.id, at=at)
+        decision.record(fact, at=at)
 
 
 def used(

@@ -55,7 +55,20 @@ from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
+from lago_engine.domain.customer.top_ups import follow_payments
 from lago_engine.domain.customer.voiding import void_invoice
+from lago_engine.domain.customer.wallet_schedule import refresh_wallets
+from lago_engine.domain.customer.wallet_transactions import create_transactions
+from lago_engine.domain.customer.wallets import (
+    change_metadata as change_wallet_metadata,
+)
+from lago_engine.domain.customer.wallets import (
+    create_wallet,
+    update_wallet,
+)
+from lago_engine.domain.customer.wallets import (
+    terminate_on_request as terminate_wallet_on_request,
+)
 from lago_engine.domain.invoicing.model import Invoice
 from lago_engine.errors import NotFound
 
@@ -76,6 +89,7 @@ def decide_customer(
     if state is not None and state.profile.deleted_at and isinstance(command, OF_LIVE_CUSTOMERS):
         raise NotFound("customer")
     _decide(command, decision)
+    follow_payments(decision)
     return decision.recorded
 
 
@@ -88,7 +102,12 @@ def _missing(command: c.CustomerCommand) -> str:
     return (
         "customer"
         if isinstance(
-            command, c.AdvanceTime | c.ApplyCoupon | c.CreateOneOffInvoice | c.DeleteCustomer
+            command,
+            c.AdvanceTime
+            | c.ApplyCoupon
+            | c.CreateOneOffInvoice
+            | c.CreateWallet
+            | c.DeleteCustomer,
         )
         else "invoice"
     )
@@ -244,6 +263,36 @@ def _(command: c.ApplyCoupon, decision: Decision) -> None:
 @_decide.register
 def _(command: c.TerminateAppliedCoupon, decision: Decision) -> None:
     terminate_applied_coupon(decision, command.applied_coupon_id)
+
+
+@_decide.register
+def _(command: c.CreateWallet, decision: Decision) -> None:
+    create_wallet(decision, command.input)
+
+
+@_decide.register
+def _(command: c.UpdateWallet, decision: Decision) -> None:
+    update_wallet(decision, command.wallet_id, command.input)
+
+
+@_decide.register
+def _(command: c.TerminateWallet, decision: Decision) -> None:
+    terminate_wallet_on_request(decision, command.wallet_id)
+
+
+@_decide.register
+def _(command: c.ChangeWalletMetadata, decision: Decision) -> None:
+    change_wallet_metadata(decision, command.wallet_id, command.change, command.input)
+
+
+@_decide.register
+def _(command: c.RefreshWallets, decision: Decision) -> None:
+    refresh_wallets(decision, at=decision.now)
+
+
+@_decide.register
+def _(command: c.CreateWalletTransactions, decision: Decision) -> None:
+    create_transactions(decision, command.wallet_id, command.input)
 
 
 @_decide.register

@@ -11,6 +11,7 @@ from lago_engine.domain import commands as c
 from lago_engine.domain import events as e
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.termination import cancel_pending, terminate
+from lago_engine.domain.customer.wallets import terminate_wallet
 from lago_engine.domain.invoicing.applied_coupon import terminated
 
 DRAFTS_FINAL_AFTER: Final = timedelta(minutes=5)
@@ -22,12 +23,13 @@ OF_LIVE_CUSTOMERS: Final = (
     c.CreateSubscription,
     c.ApplyCoupon,
     c.CreateOneOffInvoice,
+    c.CreateWallet,
 )
 """Commands that would begin something; who is deleted is not found by them."""
 
 
 def delete_customer(decision: Decision) -> None:
-    """End the subscriptions with their stored options, give up those that wait, take the coupons, then delete."""
+    """End the subscriptions with their stored options, give up those that wait, take coupons and wallets, then delete."""
     for subscription in decision.state.subscriptions.values():
         if subscription.status == "active":
             terminate(decision, subscription, at=decision.now)
@@ -38,5 +40,8 @@ def delete_customer(decision: Decision) -> None:
         if applied.status == "active":
             ended = terminated(applied, at=decision.now)
             decision.record(e.AppliedCouponTerminated(applied_coupon=ended))
+    for wallet in decision.state.wallets.values():
+        if wallet.status == "active":
+            terminate_wallet(decision, wallet, at=decision.now)
     deleted = replace(decision.state.profile, deleted_at=decision.now, updated_at=decision.now)
     decision.record(e.CustomerDeleted(customer=deleted))

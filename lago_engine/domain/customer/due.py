@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import starmap
 from typing import Literal
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
+from lago_engine.domain.customer import wallet_schedule as wallets
 from lago_engine.domain.customer.activation import (
     activated,
     bill_start,
@@ -33,11 +35,13 @@ from lago_engine.domain.periods import is_billing_day
 from lago_engine.domain.timezones import local_date, start_of_day, zone
 
 Task = Literal[
-    "activations", "terminations", "billing", "free_trials", "finalization", "payment_overdue"
-]
+    "activations", "terminations", "wallet_expirations", "billing", "free_trials", "finalization",
+    "wallet_rules", "payment_overdue",
+]  # fmt: skip
 
 ORDER: tuple[Task, ...] = (
-    "activations", "terminations", "billing", "free_trials", "finalization", "payment_overdue",
+    "activations", "terminations", "wallet_expirations", "billing", "free_trials", "finalization",
+    "wallet_rules", "payment_overdue",
 )  # fmt: skip
 """Of things due at one instant: who is there is settled before who is billed (api_conventions.md §11)."""
 
@@ -68,6 +72,7 @@ def due_items(state: CustomerState, organization: OrganizationState) -> Iterator
             free_until = trial_ends_at(subscription, plan_of(subscription, organization))
             if free_until is not None:
                 yield Due(free_until, "free_trials", subscription.id)
+    yield from starmap(Due, wallets.due_items(state, tz))
     for draft in state.drafts.values():
         final_at = start_of_day(draft.expected_finalization_date, tz)
         yield Due(_no_later(final_at, state), "finalization", draft.id)
@@ -112,6 +117,8 @@ def run_tasks(decision: Decision, tasks: tuple[str, ...], now: datetime) -> None
     Billing then needs `now` to lie on a billing day, as the hourly clock of the reference does.
     """
     for task in tasks:
+        if task == "wallets":
+            wallets.refresh_wallets(decision, at=now)
         due = [
             d
             for d in due_items(decision.state, decision.organization)
@@ -119,6 +126,8 @@ def run_tasks(decision: Decision, tasks: tuple[str, ...], now: datetime) -> None
         ]
         if task == "billing":
             due = [d for d in due if _bills_today(decision, d.subject, now)]
+        if task == "wallet_rules":
+            due = [d for d in due if wallets.fires_today(decision, d.subject, now)]
         if due:
             _do(decision, due[0].task, [d.subject for d in due], at=now)
 
@@ -140,6 +149,10 @@ def _do(decision: Decision, task: Task, subjects: list[UUID], *, at: datetime) -
             terminate(decision, decision.state.subscriptions[subject], at=at)
         elif task == "free_trials":
             end_trial(decision, decision.state.subscriptions[subject], at=at)
+        elif task == "wallet_expirations":
+            wallets.expire(decision, subject, at=at)
+        elif task == "wallet_rules":
+            wallets.apply_interval_rule(decision, subject, at=at)
         elif task == "finalization":
             finalize_draft(decision, decision.state.drafts[subject], at=at)
         else:

@@ -21,6 +21,7 @@ from lago_engine.domain.customer.state import (
 from lago_engine.domain.invoicing.ledger import packed
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoiceLink, PaymentStatus
 from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED
+from lago_engine.domain.wallets.model import WalletTransaction
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -115,6 +116,8 @@ def _(event: e.InvoiceRefreshed, state: CustomerState) -> CustomerState:
 @_evolve.register(e.InvoiceClosed)
 def _(event: e.InvoiceFinalized | e.InvoiceClosed, state: CustomerState) -> CustomerState:
     invoice = event.invoice
+    if invoice.id in state.open_invoices:
+        return _paid_at_last(state, invoice)
     if invoice.invoice_type == "advance_charges":
         state = _regrouped(state, invoice)
     elif invoice.id in state.drafts:
@@ -131,6 +134,35 @@ def _(event: e.InvoiceFinalized | e.InvoiceClosed, state: CustomerState) -> Cust
     return replace(
         state,
         invoices=_with(state.invoices, invoice.id, invoice_record(invoice)),
+        last_sequential_id=invoice.sequential_id,
+    )
+
+
+@_evolve.register
+def _(event: e.InvoiceOpened, state: CustomerState) -> CustomerState:
+    invoice = event.invoice
+    return replace(
+        state,
+        open_invoices=_with(state.open_invoices, invoice.id, invoice),
+        invoices=_with(state.invoices, invoice.id, invoice_record(invoice)),
+        items_count=state.items_count + 1,
+    )
+
+
+def _paid_at_last(state: CustomerState, invoice: Invoice) -> CustomerState:
+    """An open invoice is final; what was paid of it stays known."""
+    assert invoice.sequential_id is not None
+    record = replace(
+        state.invoices[invoice.id],
+        number=invoice.number,
+        status=invoice.status,
+        payment_due_date=invoice.payment_due_date,
+        ledger=packed(invoice),
+    )
+    return replace(
+        state,
+        open_invoices=_without(state.open_invoices, invoice.id),
+        invoices=_with(state.invoices, invoice.id, record),
         last_sequential_id=invoice.sequential_id,
     )
 
@@ -315,6 +347,64 @@ def _(
     if note.refund_status != "pending" and note.id in refunds:
         refunds = _without(refunds, note.id)
     return replace(state, credit_notes=_with(state.credit_notes, note.id, note), refunds=refunds)
+
+
+@_evolve.register
+def _(event: e.WalletCreated, state: CustomerState) -> CustomerState:
+    return replace(
+        state,
+        profile=event.customer,
+        wallets=_with(state.wallets, event.wallet.id, event.wallet),
+        items_count=state.items_count + 1,
+    )
+
+
+@_evolve.register(e.WalletUpdated)
+@_evolve.register(e.WalletTerminated)
+@_evolve.register(e.WalletRuleApplied)
+@_evolve.register(e.WalletBalanceRefreshed)
+def _(
+    event: e.WalletUpdated | e.WalletTerminated | e.WalletRuleApplied | e.WalletBalanceRefreshed,
+    state: CustomerState,
+) -> CustomerState:
+    changed = _with(state.wallets, event.wallet.id, event.wallet)
+    return replace(state, wallets=changed, items_count=state.items_count + 1)
+
+
+@_evolve.register(e.WalletTransactionCreated)
+@_evolve.register(e.WalletTransactionSettled)
+@_evolve.register(e.WalletTransactionFailed)
+def _(
+    event: e.WalletTransactionCreated | e.WalletTransactionSettled | e.WalletTransactionFailed,
+    state: CustomerState,
+) -> CustomerState:
+    transaction = event.transaction
+    state = replace(
+        state,
+        wallets=_with(state.wallets, event.wallet.id, event.wallet),
+        items_count=state.items_count + 1,
+    )
+    if transaction.transaction_type == "inbound":
+        return replace(state, inbound=_with(state.inbound, transaction.id, transaction))
+    return _consumed(state, transaction)
+
+
+def _consumed(state: CustomerState, outbound: WalletTransaction) -> CustomerState:
+    """Inbound transactions have that much less; an invoice knows what it was paid with."""
+    inbound = dict(state.inbound)
+    for link in outbound.consumed:
+        source = inbound[link.inbound_id]
+        assert source.remaining_amount_cents is not None
+        left = source.remaining_amount_cents - link.amount_cents
+        assert left >= 0
+        inbound[source.id] = replace(source, remaining_amount_cents=left)
+    state = replace(state, inbound=inbound)
+    if outbound.invoice_id is None:
+        return state
+    record = state.invoices[outbound.invoice_id]
+    links = tuple((outbound.wallet_id, link) for link in outbound.consumed)
+    paid = replace(record, prepaid=record.prepaid + links)
+    return replace(state, invoices=_with(state.invoices, record.id, paid))
 
 
 @_evolve.register

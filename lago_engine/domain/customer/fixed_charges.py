@@ -27,7 +27,7 @@ from lago_engine.domain.rating.unit_steps import UnitStep
 
 def units_of(subscription: Subscription, plan: Plan) -> Mapping[UUID, Decimal]:
     """The units of the subscription on `plan`, by the fixed charge's id on the plan it was put on."""
-    own = subscription.units_overrides or {}
+    own = dict(subscription.units_overrides or ())
     return {each.origin_id: own.get(each.origin_id, each.units) for each in plan.fixed_charges}
 
 

@@ -103,7 +103,7 @@ def record_manual_payment(decision: Decision, invoice_id: UUID, given: Mapping[s
     record = decision.state.invoices.get(invoice_id)
     if record is None:
         raise NotFound("invoice")
-    if record.status != "finalized":
+    if record.status not in ("finalized", "open"):
         raise Forbidden("feature_unavailable")
     paid_at = _paid_at(given.get("paid_at"))
     reference = given.get("reference")

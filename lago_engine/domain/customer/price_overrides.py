@@ -50,10 +50,9 @@ def with_overrides(
         return replace(subscription, plan_override=child)
     parent = state.plans_by_id[subscription.plan_id]
     if asks_for_units_only(given):
-        own = read_own_units(parent, given["fixed_charges"])
-        return replace(
-            subscription, units_overrides={**(subscription.units_overrides or {}), **own}
-        )
+        own = dict(subscription.units_overrides or ())
+        own |= read_own_units(parent, given["fixed_charges"])
+        return replace(subscription, units_overrides=tuple(own.items()))
     parent = replace(parent, fixed_charges=with_own_units(subscription, parent))
     child = child_plan(state, parent, given, subscription_id=subscription.id, now=decision.now)
     return replace(subscription, plan_override=child, units_overrides=UNSET)

@@ -28,6 +28,7 @@ from lago_engine.domain.invoicing.model import (
 from lago_engine.domain.periods import Succession
 from lago_engine.domain.rating.in_advance.counter import Counter
 from lago_engine.domain.rating.unit_steps import UnitStep
+from lago_engine.domain.wallets.model import Consumption, Wallet, WalletTransaction
 
 SubscriptionStatus = Literal["pending", "active", "terminated", "canceled"]
 OnTerminationCreditNote = Literal["credit", "skip", "refund", "offset"]
@@ -56,7 +57,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     base_fees: how many base fees were billed. last_link: the latest invoice link, for zone changes.
     replaces, replaced_by: its neighbours in a chain of plan changes. initial_started_at: when the first subscription
     with the external id started; trials count from it. plan_id: the plan that was asked for. plan_override: its
-    child plan, which prices the subscription in its place. units_overrides: its own units of fixed charges, by their ids
+    child plan, which prices the subscription in its place. units_overrides: its own units of fixed charges, with their ids
     on the plan, unless a child plan has them. replaces and the members after them are only written when set.
     """
 
@@ -87,7 +88,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     trial_ended_at: datetime | UnsetType = UNSET
     progressive_billing_disabled: bool | UnsetType = UNSET
     plan_override: Plan | UnsetType = UNSET
-    units_overrides: Mapping[UUID, Decimal] | UnsetType = UNSET
+    units_overrides: tuple[tuple[UUID, Decimal], ...] | UnsetType = UNSET
 
 
 class InvoiceMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +104,8 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What stays in the state of an invoice after it is finalized.
 
     ledger: its fees and taxes, packed (`lago_engine.domain.invoicing.ledger`). credits: what made it cheaper.
-    provider_payment: the latest one through a provider that succeeded; refunds go back on it.
+    provider_payment: the latest one through a provider that succeeded; refunds go back on it. prepaid: by wallet, what
+    it took of which inbound transaction.
     """
 
     id: UUID
@@ -125,6 +127,7 @@ class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     credits: tuple[Credit, ...] = ()
     ledger: bytes = b""
     provider_payment: Payment | None = None
+    prepaid: tuple[tuple[UUID, Consumption], ...] = ()
 
     @property
     def discounts_cents(self) -> int:
@@ -204,9 +207,10 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
     usage_windows in use follow from subscriptions and drafts. billed_usage: by subscription, of charges paid in advance.
     regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
+    applied_coupons, credit_notes, wallets: all of them, oldest first. inbound: every transaction that brought or may
+    bring credits. open_invoices: in full those that wait, unseen, for their payment. refunds: by credit note, those without a final outcome.
     unit_steps: units of fixed charges over time, by subscription and by the charge's id on the plan it was put on, in
     the order in which they were set. billed_units: those billed in advance, by subscription.
-    applied_coupons, credit_notes: all of them, oldest first. refunds: by credit note, those without a final outcome.
     """
 
     profile: CustomerProfile
@@ -222,6 +226,9 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     items_count: int = 0
     billed_usage: Mapping[UUID, BilledUsage] = {}
     regrouping: Mapping[UUID, StandaloneFee] = {}
+    wallets: Mapping[UUID, Wallet] = {}
+    inbound: Mapping[UUID, WalletTransaction] = {}
+    open_invoices: Mapping[UUID, Invoice] = {}
     unit_steps: Mapping[UUID, Mapping[UUID, tuple[UnitStep, ...]]] = {}
     billed_units: Mapping[UUID, tuple[BilledUnits, ...]] = {}
 

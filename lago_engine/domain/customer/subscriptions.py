@@ -84,7 +84,7 @@ def _with_own_plan(
         return draft, plan
     if asks_for_units_only(overrides):
         own_units = read_own_units(plan, overrides["fixed_charges"])
-        return replace(draft, units_overrides=own_units), plan
+        return replace(draft, units_overrides=tuple(own_units.items())), plan
     child = child_plan(
         decision.organization, plan, overrides, subscription_id=draft.id, now=decision.now
     )

@@ -25,6 +25,7 @@ from lago_engine.domain.customer.credit_notes import (
 )
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.state import InvoiceRecord
+from lago_engine.domain.customer.wallet_ledger import give_back_credits
 from lago_engine.domain.decimals import precise
 from lago_engine.domain.invoicing.applied_coupon import given_back
 from lago_engine.domain.invoicing.credit_note import CreditNote
@@ -61,6 +62,8 @@ def void_invoice(decision: Decision, invoice_id: UUID, given: Mapping[str, Any])
     decision.record(e.InvoiceVoided(invoice_id=record.id, voided_at=decision.now))
     for credit in record.credits:
         _give_back(decision, record, credit)
+    if not with_note:
+        give_back_credits(decision, record)
 
 
 def _check_amounts(decision: Decision, record: InvoiceRecord, parts: Parts) -> None:

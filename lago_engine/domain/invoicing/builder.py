@@ -17,6 +17,7 @@ from lago_engine.domain.invoicing.coupons import apply_coupons
 from lago_engine.domain.invoicing.kinds import STEPS, TYPES, Step
 from lago_engine.domain.invoicing.model import Invoice
 from lago_engine.domain.invoicing.numbering import draft_number
+from lago_engine.domain.invoicing.prepaid import apply_prepaid_credits
 from lago_engine.domain.invoicing.settlements import apply_credit_notes
 from lago_engine.domain.invoicing.subscription_fees import subscription_lines
 from lago_engine.domain.invoicing.taxes import apply_taxes
@@ -26,6 +27,7 @@ _APPLY: Final[Mapping[Step, Callable[[Work, InvoiceInput], Work]]] = {
     "coupons": apply_coupons,
     "taxes": apply_taxes,
     "credit_notes": apply_credit_notes,
+    "prepaid_credits": apply_prepaid_credits,
 }
 
 
@@ -70,4 +72,5 @@ def assemble(given: InvoiceInput, lines: Iterable[Line], *, now: datetime) -> In
         total_amount_cents=total,
         invoice_type=TYPES[given.kind],
         credits=work.credits or UNSET,
+        prepaid=work.prepaid or UNSET,
     )

@@ -18,20 +18,20 @@ InvoiceType = Literal[
     "subscription", "add_on", "credit", "one_off", "advance_charges", "progressive_billing"
 ]
 
-Step = Literal["coupons", "taxes", "credit_notes"]
+Step = Literal["coupons", "taxes", "credit_notes", "prepaid_credits"]
 
 STEPS: Final[Mapping[InvoiceKind, tuple[Step, ...]]] = {
     "subscription_draft": ("taxes",),
-    "subscription": ("coupons", "taxes", "credit_notes"),
-    "in_advance_charge": ("coupons", "taxes", "credit_notes"),
-    "progressive_billing": ("coupons", "taxes", "credit_notes"),
+    "subscription": ("coupons", "taxes", "credit_notes", "prepaid_credits"),
+    "in_advance_charge": ("coupons", "taxes", "credit_notes", "prepaid_credits"),
+    "progressive_billing": ("coupons", "taxes", "credit_notes", "prepaid_credits"),
     "one_off": ("taxes",),
     "credit": (),
     "advance_charges": (),
 }
 """What happens to the fees, in this order.
 
-Progressive-billing credits belong before the coupons, prepaid credits after the credit notes. The fees of
+Progressive-billing credits belong before the coupons. The fees of
 `advance_charges` were taxed when they were made.
 """
 

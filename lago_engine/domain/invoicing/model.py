@@ -21,7 +21,7 @@ from lago_engine.domain.rating.denomination import UnitAmounts
 from lago_engine.domain.rating.in_advance.counter import Counter
 from lago_engine.domain.rating.presentation import PresentedUnits
 
-InvoiceStatus = Literal["draft", "finalized", "voided", "closed"]
+InvoiceStatus = Literal["draft", "open", "finalized", "voided", "closed"]
 PaymentStatus = Literal["pending", "succeeded", "failed"]
 InvoicingReason = Literal[
     "subscription_starting",
@@ -105,11 +105,11 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
-    fee_type: Literal["subscription", "charge", "add_on", "fixed_charge", "commitment"]
+    fee_type: Literal["subscription", "charge", "add_on", "fixed_charge", "commitment", "credit"]
     subscription_id: UUID | None
     external_subscription_id: str | None
     item_id: UUID
-    item_type: Literal["Subscription", "BillableMetric", "AddOn"]
+    item_type: Literal["Subscription", "BillableMetric", "AddOn", "WalletTransaction"]
     item_code: str
     item_name: str
     item_description: str | None
@@ -211,11 +211,19 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
         return self.item_type != "credit_note"
 
 
+class PrepaidCredit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a wallet paid of an invoice; granted_amount_cents: of that, from credits that were given."""
+
+    wallet_id: UUID
+    amount_cents: int
+    granted_amount_cents: int
+
+
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     """A whole invoice document. While draft it is recomputed; once finalized its amounts never change.
 
     customer: snapshot of who is billed, taken when the invoice was built. created_at: the billing instant.
-    credits: in the order in which they were taken; only written when there are any.
+    credits, prepaid: in the order in which they were taken; only written when there are any.
     """
 
     id: UUID
@@ -248,6 +256,12 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     finalized_at: datetime | None = None
     voided_at: datetime | None = None
     credits: tuple[Credit, ...] | UnsetType = UNSET
+    prepaid: tuple[PrepaidCredit, ...] | UnsetType = UNSET
+
+    @property
+    def prepaid_cents(self) -> int:
+        """What wallets paid."""
+        return sum(each.amount_cents for each in self.prepaid or ())
 
     def credits_of(self, item_type: CreditItem) -> tuple[Credit, ...]:
         """The credits of one kind."""

@@ -19,8 +19,16 @@ from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.dates import InvoiceDates
 from lago_engine.domain.invoicing.kinds import InvoiceKind
 from lago_engine.domain.invoicing.ledger import FeeRecord
-from lago_engine.domain.invoicing.model import AppliedTax, Credit, Fee, InvoiceLink
+from lago_engine.domain.invoicing.model import AppliedTax, Credit, Fee, InvoiceLink, PrepaidCredit
 from lago_engine.domain.rating.unit_steps import UnitStep
+from lago_engine.domain.wallets.model import Wallet, WalletTransaction
+
+
+class FundedWallet(msgspec.Struct, frozen=True):
+    """A wallet with a balance, and the inbound transactions that make it up."""
+
+    wallet: Wallet
+    inbound: tuple[WalletTransaction, ...]
 
 
 class FixedHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +48,8 @@ class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: which steps apply. items: the subscriptions on it, each with its link (windows, reason) and the plan as
     priced, in line order; none on a one-off invoice. coupons: the active applied ones, oldest first.
-    credit_notes: those with a balance, oldest first. billed: per subscription the fees of earlier invoices that
+    credit_notes: those with a balance, oldest first. wallets: active ones in its currency, in the order in which they
+    pay. billed: per subscription the fees of earlier invoices that
     count towards a minimum commitment. fixed: by subscription, of plans that have fixed charges.
     """
 
@@ -54,6 +63,7 @@ class InvoiceInput(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     coupons: Sequence[tuple[AppliedCoupon, Coupon]] = ()
     credit_notes: Sequence[CreditNote] = ()
+    wallets: Sequence[FundedWallet] = ()
     billed: Mapping[UUID, Sequence[FeeRecord]] = {}
     fixed: Mapping[UUID, FixedHistory] = {}
 
@@ -91,6 +101,7 @@ class Work(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     credits: tuple[Credit, ...] = ()
     taxes: InvoiceTaxes = UNTAXED
+    prepaid: tuple[PrepaidCredit, ...] = ()
 
     @property
     def fees_amount_cents(self) -> int:
@@ -106,4 +117,5 @@ class Work(msgspec.Struct, frozen=True):
     def total_cents(self) -> int:
         """What is left to collect."""
         taken = sum(credit.amount_cents for credit in self.credits)
+        taken += sum(paid.amount_cents for paid in self.prepaid)
         return self.fees_amount_cents + self.taxes.amount_cents - taken
