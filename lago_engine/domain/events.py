@@ -25,7 +25,13 @@ from lago_engine.domain.catalog.entities import (
     WebhookEndpoint,
 )
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import InvoiceMetadata, Payment, Refund, Subscription
+from lago_engine.domain.customer.state import (
+    BookedRequest,
+    InvoiceMetadata,
+    Payment,
+    Refund,
+    Subscription,
+)
 from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.issued import GeneratedDocument
@@ -467,6 +473,12 @@ class WalletTransactionFailed(DomainEvent, frozen=True, tag="wallet_transaction_
 
     wallet: Wallet
     transaction: WalletTransaction
+
+
+class RequestBooked(DomainEvent, frozen=True, tag="request_booked.v1"):
+    """A request with an idempotency key was carried out; repeated, it books nothing."""
+
+    request: BookedRequest
 
 
 class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):
