@@ -142,7 +142,13 @@ async def open_engine(
             recovered.meter, opened_store, organizations, partition.execute, partition.read
         )
         scheduler = Scheduler(partition, recovered.due, organizations, reactor.settle, usage_errors)
-        engine = Engine(partition, reactor, scheduler, document_workers=settings.document_workers)
+        engine = Engine(
+            partition,
+            registry,
+            reactor,
+            scheduler,
+            document_workers=settings.document_workers,
+        )
         session = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         )

@@ -29,7 +29,9 @@ from lago_engine.domain.commands import (
     CreateSubscription,
     FollowPlan,
     LeavePlan,
+    RecordPaymentLink,
     RecordPaymentOutcome,
+    RecordRefundOutcome,
     TerminateSubscription,
     UpdateSubscription,
     UpsertCustomer,
@@ -37,9 +39,10 @@ from lago_engine.domain.commands import (
 from lago_engine.domain.customer.decision import Decision
 from lago_engine.domain.customer.fee_estimates import estimate_fees
 from lago_engine.domain.customer.ongoing import ongoing_usage
+from lago_engine.domain.customer.payment_links import wanted_link
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.preview_input import customer_key
-from lago_engine.domain.customer.state import CustomerState, Subscription
+from lago_engine.domain.customer.state import CustomerState, PaymentLink, Subscription
 from lago_engine.domain.events import DomainEvent, FeeCreated, WalletCreated, WebhookEndpointDeleted
 from lago_engine.domain.invoicing.issued import issuer_of
 from lago_engine.domain.rating.current_usage import current_usage
@@ -54,7 +57,10 @@ from lago_engine.domain.rating.usage_question import (
 from lago_engine.domain.rating.window_usage import usage_in
 from lago_engine.errors import BadRequest, NotAllowed, NotFound, UnavailableError
 from lago_engine.metering import evaluate_expression, expression_problem, scan_events
+from lago_engine.payments.checkout import open_page
+from lago_engine.payments.inbound import News, read_webhook
 from lago_engine.payments.reactor import PaymentReactor, Request
+from lago_engine.payments.registry import ProviderRegistry
 from lago_engine.projecting.presenting import PreviewedInvoice
 from lago_engine.projecting.wallets import ongoing_members
 from lago_engine.projecting.wire import members, read_string
@@ -100,12 +106,14 @@ class Engine:
     def __init__(
         self,
         partition: Partition,
+        registry: ProviderRegistry,
         reactor: PaymentReactor,
         scheduler: Scheduler,
         *,
         document_workers: int,
     ) -> None:
         self.partition = partition
+        self.registry = registry
         self.reactor = reactor
         self.scheduler = scheduler
         self.follower = PlanFollower(self)
@@ -534,26 +542,29 @@ class Engine:
             return 400
         now = self.partition.clock.now()
         try:
-            news = await self.reactor.webhook_events(connection, headers, body, now)
+            told = await read_webhook(self.registry, connection, headers, body, now)
         except BadRequest:
             return 400
-        for payment_id, provider_ref, outcome in news:
-            await self._record(organization_id, payment_id, provider_ref, outcome)
+        for news in told:
+            await self._record(organization_id, news)
         return 200
 
-    async def _record(
-        self,
-        organization_id: UUID,
-        payment_id: str | None,
-        provider_ref: str | None,
-        outcome: PaymentOutcome,
-    ) -> None:
-        """A payment nobody here knows is ignored (payments.md §11)."""
-        found = await self.partition.read(
-            self._payment_document, organization_id, payment_id, provider_ref
+    async def _record(self, organization_id: UUID, news: News) -> None:
+        """What nobody here knows is ignored (payments.md §11)."""
+        found = await self.partition.read(self._concerned, organization_id, news)
+        if found is None:
+            return
+        external_customer_id, own_id = found
+        if news.kind == "payment":
+            await self.report_payment(organization_id, external_customer_id, own_id, news.outcome)
+            return
+        command = RecordRefundOutcome(
+            organization_id=organization_id,
+            customer_id=ids.customer_id(organization_id, external_customer_id),
+            credit_note_id=own_id,
+            outcome=news.outcome,
         )
-        if found is not None:
-            await self.report_payment(organization_id, *found, outcome)
+        await self.execute(command, actor="provider")
 
     async def report_payment(
         self,
@@ -571,24 +582,42 @@ class Engine:
         )
         await self.execute(command, actor="provider")
 
-    def _payment_document(
-        self, organization_id: UUID, payment_id: str | None, provider_ref: str | None
-    ) -> tuple[str, UUID] | None:
-        """(external customer id, payment id)."""
-        documents = self.store.documents
+    def _concerned(self, organization_id: UUID, news: News) -> tuple[str, UUID] | None:
+        """(external customer id, id of the payment or credit note)."""
+        get = partial(self.store.documents.get, organization_id)
         body = None
-        if payment_id is not None:
-            body = documents.get(organization_id, "payment", payment_id)
-        elif provider_ref is not None:
-            reference = Filter("provider_payment_id", "eq", provider_ref)
-            bodies, _ = documents.list(
-                organization_id, "payment", Query(filters=(reference,), limit=1)
-            )
+        if news.kind == "refund":
+            body = get("refund", news.provider_ref or "")
+        elif news.payment_id is not None:
+            body = get("payment", news.payment_id) or get("payment_link", news.payment_id)
+        elif news.provider_ref is not None:
+            reference = Filter("provider_payment_id", "eq", news.provider_ref)
+            query = Query(filters=(reference,), limit=1)
+            bodies, _ = self.store.documents.list(organization_id, "payment", query)
             body = bodies[0] if bodies else None
         if body is None:
             return None
-        payment = msgspec.json.decode(body)
-        return payment["external_customer_id"], UUID(payment["lago_id"])
+        known = msgspec.json.decode(body)
+        return known["external_customer_id"], UUID(known["lago_id"])
+
+    async def payment_page(
+        self, organization_id: UUID, external_customer_id: str, invoice_id: UUID, return_url: str
+    ) -> PaymentLink:
+        """The hosted page on which an invoice can be paid; a new one if there is none that is still good."""
+        customer_id = ids.customer_id(organization_id, external_customer_id)
+        state = await self.partition.customer_state(customer_id)
+        organization = self.organization(organization_id)
+        link = wanted_link(state, organization, invoice_id, self.now(organization_id))
+        if link.url:
+            return link
+        assert state is not None
+        connection = organization.connections[link.payment.connection_code or ""]
+        link = await open_page(self.registry, connection, link, state.profile, return_url)
+        command = RecordPaymentLink(
+            organization_id=organization_id, customer_id=customer_id, link=link
+        )
+        await self.execute(command, actor="payments")
+        return link
 
 
 def _active(state: CustomerState, external_id: str) -> Subscription:

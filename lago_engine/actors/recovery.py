@@ -30,8 +30,8 @@ from lago_engine.store.port import USAGE_SEGMENT_TOPIC, CommitRow, LogRow, Store
 
 log = structlog.get_logger(__name__)
 
-USAGE_BYTES: Final = 8 * 1024 * 1024
-"""Packed usage that is read, unpacked and folded at once: about 150,000 events."""
+USAGE_BYTES: Final = 16 * 1024 * 1024
+"""Packed usage that is read from the store and given to the core at once: a few hundred thousand events."""
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):

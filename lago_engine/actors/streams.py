@@ -79,5 +79,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.PaymentRequested,
     e.PaymentRecorded,
     e.PaymentStatusChanged,
+    e.PaymentLinkOpened,
+    e.PaymentCancelRequested,
     e.DocumentGenerated,
 )

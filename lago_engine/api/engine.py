@@ -17,7 +17,7 @@ from lago_engine.documents.stored import Kind
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
 from lago_engine.domain.customer.payments import PaymentOutcome
-from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.state import CustomerState, PaymentLink
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.rating.usage_question import UsageQuestion
 from lago_engine.projecting.presenting import PreviewedInvoice
@@ -142,6 +142,11 @@ class Engine(Protocol):
         body: bytes,
     ) -> int:
         """Take in what a payment provider posted; the HTTP status it is answered with."""
+
+    async def payment_page(
+        self, organization_id: UUID, external_customer_id: str, invoice_id: UUID, return_url: str
+    ) -> PaymentLink:
+        """The hosted page on which an invoice can be paid. Raises NotFound, ValidationFailed on `base`."""
 
     async def report_payment(
         self,

@@ -207,6 +207,9 @@ def _derivation(fee: Mapping[str, Any], currency: str, *, prorated: bool) -> Ite
         yield f"exact amount {exact} (half away from zero)"
     elif fee["item"]["type"] == "add_on":
         yield f"{fee['units']} × {fee['precise_unit_amount']} = {exact} (half away from zero)"
+    elif fee["item"]["type"] == "fixed_charge":
+        yield f"{fee['units']} units of the fixed charge, {days}"
+        yield from _pricing(fee, exact)
     elif fee["lago_true_up_parent_fee_id"] is not None:
         yield f"what the usage of the charge falls short of its minimum, {days}"
         yield f"exact amount {exact} (the minimum rounded half away from zero)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 from msgspec import UnsetType
@@ -21,6 +22,7 @@ from lago_engine.domain.customer.regrouping import regroup
 from lago_engine.domain.customer.renewals import bill_renewals
 from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.top_ups import finalize_paid, issue_top_up
+from lago_engine.domain.customer.voiding import coupon_back, note_back
 from lago_engine.domain.customer.wallet_ledger import credited, debit, debited
 from lago_engine.domain.invoicing import applied_coupon
 from lago_engine.domain.invoicing.add_on_fees import sale_of
@@ -28,13 +30,15 @@ from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.credit_note_amounts import note_amounts, reconciled
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoicingReason
 
-CreditEvent = e.CouponUsed | e.CreditNoteConsumed | e.CreditNoteCreated | e.WalletTransactionCreated
-CREDIT_EVENTS = (
-    e.CouponUsed,
-    e.CreditNoteConsumed,
-    e.CreditNoteCreated,
-    e.WalletTransactionCreated,
+CreditEvent = (
+    e.CouponUsed
+    | e.CouponGivenBack
+    | e.CreditNoteConsumed
+    | e.CreditNoteRestored
+    | e.CreditNoteCreated
+    | e.WalletTransactionCreated
 )
+CREDIT_EVENTS = get_args(CreditEvent)
 
 InvoiceEvent = (
     e.InvoiceDrafted | e.InvoiceRefreshed | e.InvoiceFinalized | e.InvoiceOpened | e.InvoiceClosed
@@ -138,12 +142,21 @@ def _renewal(decision: Decision, event: e.FeeCreated) -> e.DomainEvent | None:
     return next((each for each in created if each.fee.fee.id == fee.id), None)
 
 
-def recompute_credit(event: CreditEvent, state: CustomerState, at: datetime) -> CreditEvent:
-    """The fact that today's code makes of a credit that a finalized invoice used, or of what a note gives back."""
+def recompute_credit(
+    event: CreditEvent, state: CustomerState, organization: OrganizationState, at: datetime
+) -> CreditEvent:
+    """The fact that today's code makes of a credit that an invoice used or gave back, or of what a note gives back."""
     if isinstance(event, e.CouponUsed):
         coupon = state.applied_coupons[event.applied_coupon.id]
         after = applied_coupon.used(coupon, event.credit.amount_cents, at=at)
         return replace(event, applied_coupon=after)
+    if isinstance(event, e.CouponGivenBack):
+        coupon = state.applied_coupons[event.applied_coupon.id]
+        back = coupon_back(coupon, event.amount_cents, organization, at=at)
+        return replace(event, applied_coupon=back)
+    if isinstance(event, e.CreditNoteRestored):
+        known = state.credit_notes[event.credit_note.id]
+        return replace(event, credit_note=note_back(known, event.amount_cents, at=at))
     if isinstance(event, e.CreditNoteCreated):
         return replace(event, credit_note=_amounts_again(event.credit_note, state))
     if isinstance(event, e.WalletTransactionCreated):

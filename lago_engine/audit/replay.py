@@ -163,7 +163,8 @@ class _Run:
             assert before is not None
             self._recompute(row, body, envelope, event, before)
         elif isinstance(event, CREDIT_EVENTS):
-            self._recompute_credit(row, body, envelope, event)
+            assert before is not None
+            self._recompute_credit(row, body, envelope, event, before)
         elif isinstance(event, DocumentGenerated) and self._pdfs:
             self._print_again(row, envelope, event.document)
         organization = evolve_organization(before, event)
@@ -192,12 +193,17 @@ class _Run:
         self._compare(row, body, envelope, decided, _named(event))
 
     def _recompute_credit(
-        self, row: LogRow, body: bytes, envelope: Envelope, event: CreditEvent
+        self,
+        row: LogRow,
+        body: bytes,
+        envelope: Envelope,
+        event: CreditEvent,
+        organization: OrganizationState,
     ) -> None:
         state = self._customers[row.stream_id]
         assert state is not None
         at = from_micros(envelope.occurred_at_us)
-        decided = recompute_credit(event, state, at)
+        decided = recompute_credit(event, state, organization, at)
         self._compare(row, body, envelope, decided, _credited(event))
 
     def _print_again(self, row: LogRow, envelope: Envelope, generated: GeneratedDocument) -> None:

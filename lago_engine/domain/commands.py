@@ -485,6 +485,12 @@ class RecordPaymentOutcome(CustomerCommand, frozen=True, kw_only=True):
     outcome: Any
 
 
+class RecordPaymentLink(CustomerCommand, frozen=True, kw_only=True):
+    """A payment provider made a hosted page for an invoice."""
+
+    link: Any
+
+
 class RecordRefundOutcome(CustomerCommand, frozen=True, kw_only=True):
     """What a payment provider answered about the refund of a credit note."""
 

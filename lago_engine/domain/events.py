@@ -29,6 +29,7 @@ from lago_engine.domain.customer.state import (
     BookedRequest,
     InvoiceMetadata,
     Payment,
+    PaymentLink,
     Refund,
     Subscription,
 )
@@ -500,6 +501,20 @@ class RefundStatusChanged(DomainEvent, frozen=True, tag="refund_status_changed.v
 
 class PaymentRequested(DomainEvent, frozen=True, tag="payment_requested.v1"):
     """A provider is to be asked for money, once per `payment.idempotency_key`."""
+
+    customer: CustomerProfile
+    payment: Payment
+
+
+class PaymentLinkOpened(DomainEvent, frozen=True, tag="payment_link_opened.v1"):
+    """A provider made a hosted page on which an invoice can be paid."""
+
+    customer: CustomerProfile
+    link: PaymentLink
+
+
+class PaymentCancelRequested(DomainEvent, frozen=True, tag="payment_cancel_requested.v1"):
+    """The invoice of a payment under way was voided: a provider is to stop it, if it still can."""
 
     customer: CustomerProfile
     payment: Payment

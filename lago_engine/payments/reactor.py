@@ -7,12 +7,12 @@ request with the same idempotency key, after asking the provider what became of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
+from msgspec.structs import replace
 
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
@@ -21,38 +21,32 @@ from lago_engine.domain.commands import (
     RecordPaymentOutcome,
     RecordRefundOutcome,
 )
-from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import CustomerState, Payment, Refund
 from lago_engine.domain.events import (
     CustomerCreated,
     CustomerUpdated,
     DomainEvent,
+    PaymentCancelRequested,
     PaymentRequested,
     RefundRequested,
 )
-from lago_engine.domain.timezones import micros
-from lago_engine.errors import LagoError, UnavailableError
+from lago_engine.errors import UnavailableError
+from lago_engine.payments.guarding import guarded
 from lago_engine.payments.interface import (
-    ActionRequired,
     Capability,
-    ChargeRequest,
     Ctx,
-    CustomerRef,
     Declined,
     Misconfigured,
     Money,
     Outcome,
-    Pending,
     ProviderUnavailable,
-    RawWebhook,
-    Succeeded,
     Unknown,
 )
+from lago_engine.payments.ledger_words import charge_request, customer_ref, ledger_outcome
 from lago_engine.payments.registry import ProviderRegistry
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 CONCURRENT_MAX: Final = 32
 BACKOFF_S_MAX: Final = 600
@@ -113,7 +107,7 @@ class PaymentReactor:
 
     def concerns(self, event: DomainEvent) -> bool:
         """Whether the event asks for an effect."""
-        if isinstance(event, PaymentRequested | RefundRequested):
+        if isinstance(event, PaymentRequested | PaymentCancelRequested | RefundRequested):
             return True
         if isinstance(event, CustomerCreated | CustomerUpdated):
             link = event.customer.billing_configuration
@@ -181,6 +175,8 @@ class PaymentReactor:
         event = request.event
         if isinstance(event, PaymentRequested):
             return await self._charge(request, event.payment, attempt)
+        if isinstance(event, PaymentCancelRequested):
+            return await self._cancel(request, event, attempt)
         if isinstance(event, RefundRequested):
             return await self._refund(request, event, attempt)
         assert isinstance(event, CustomerCreated | CustomerUpdated)
@@ -205,15 +201,7 @@ class PaymentReactor:
         if isinstance(outcome, Unknown):
             log.warning("payment_unknown", payment_id=str(payment.id), reason=outcome.reason)
             return False
-        await self._ledger.execute(
-            RecordPaymentOutcome(
-                organization_id=request.organization_id,
-                customer_id=event.customer.id,
-                payment_id=payment.id,
-                outcome=ledger_outcome(outcome),
-            ),
-            actor=ACTOR,
-        )
+        await self._record_payment(request, event.customer, payment, outcome)
         return True
 
     async def _ask(
@@ -233,21 +221,61 @@ class PaymentReactor:
                 )
             if Capability.FIND_BY_KEY in provider.capabilities:
                 # A fresh request costs a look-up too: after a restart nobody knows whether it is fresh.
-                known = await self._guarded(provider.find_by_key(ctx, ctx.idempotency_key))
+                known = await guarded(
+                    provider.find_by_key(ctx, ctx.idempotency_key), self._deadline_s
+                )
                 if known is not None:
                     return known
-            charged = await self._guarded(provider.charge(ctx, charge_request(payment, customer)))
+            charged = await guarded(
+                provider.charge(ctx, charge_request(payment, customer)), self._deadline_s
+            )
             assert charged is not None
             return charged
         except Misconfigured as error:
             return Declined(code="other", message=str(error), provider_code="misconfigured")
 
+    async def _cancel(self, request: Request, event: PaymentCancelRequested, attempt: int) -> bool:
+        """Stop a payment whose invoice was voided, as soon as the provider has told what it calls it."""
+        state = await self._ledger.customer_state(event.customer.id)
+        payment = None if state is None else state.payments.get(event.payment.id)
+        if payment is None:
+            return True  # It ended by itself.
+        if payment.provider_payment_id is None:
+            return False
+        assert payment.connection_code is not None
+        organization = self._ledger.organization(request.organization_id)
+        connection = organization.connections[payment.connection_code]
+        provider = await self._registry.get(connection.provider)
+        if Capability.CANCEL not in provider.capabilities:
+            return True
+        ctx = replace(
+            self._ctx(connection, payment, attempt), idempotency_key=f"{payment.id}:cancel:1"
+        )
+        call = provider.cancel(ctx, payment.provider_payment_id)
+        outcome = await guarded(call, self._deadline_s)
+        if isinstance(outcome, Unknown):
+            return False
+        await self._record_payment(request, event.customer, payment, outcome)
+        return True
+
+    async def _record_payment(
+        self, request: Request, customer: CustomerProfile, payment: Payment, outcome: Outcome
+    ) -> None:
+        command = RecordPaymentOutcome(
+            organization_id=request.organization_id,
+            customer_id=customer.id,
+            payment_id=payment.id,
+            outcome=ledger_outcome(outcome),
+        )
+        await self._ledger.execute(command, actor=ACTOR)
+
     async def _refund(self, request: Request, event: RefundRequested, attempt: int) -> bool:
         """Give money back. A repetition carries the same key, so that it is given back once."""
         refund, customer = event.refund, event.customer
         state = await self._ledger.customer_state(customer.id)
-        if state is None or refund.credit_note_id not in state.refunds:
-            return True
+        open_one = None if state is None else state.refunds.get(refund.credit_note_id)
+        if open_one is None or open_one.provider_refund_id:
+            return True  # Done, or handed to the provider: its webhook tells the end.
         organization = self._ledger.organization(request.organization_id)
         connection = organization.connections[refund.connection_code]
         outcome = await self._ask_refund(connection, refund, attempt)
@@ -283,22 +311,11 @@ class PaymentReactor:
                 correlation_id=str(refund.credit_note_id),
             )
             amount = Money(refund.amount_cents, refund.amount_currency)
-            return await self._guarded(provider.refund(ctx, refund.provider_payment_id, amount))
+            return await guarded(
+                provider.refund(ctx, refund.provider_payment_id, amount), self._deadline_s
+            )
         except Misconfigured as error:
             return Declined(code="other", message=str(error), provider_code="misconfigured")
-
-    async def _guarded(self, call: Awaitable[T]) -> T | Unknown:
-        """A provider's answer in time, or Unknown: whatever happened, it may have been applied."""
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await call
-        except TimeoutError:
-            return Unknown(reason="the provider did not answer in time")
-        except LagoError:
-            raise
-        except Exception as error:  # A plugin is somebody else's code.
-            log.exception("provider_failed")
-            return Unknown(reason=repr(error))
 
     async def _ensure_customer(self, request: Request, customer: CustomerProfile) -> bool:
         state = await self._ledger.customer_state(customer.id)
@@ -316,7 +333,9 @@ class PaymentReactor:
             idempotency_key=f"{customer.id}:customer:1",
             deadline_s=self._deadline_s,
         )
-        remote_id = await self._guarded(provider.ensure_customer(ctx, customer_ref(customer)))
+        remote_id = await guarded(
+            provider.ensure_customer(ctx, customer_ref(customer)), self._deadline_s
+        )
         if isinstance(remote_id, Unknown):
             return False
         await self._ledger.execute(
@@ -338,92 +357,3 @@ class PaymentReactor:
             deadline_s=self._deadline_s,
             correlation_id=str(payment.id),
         )
-
-    # --- news from providers -------------------------------------------------------------------
-
-    async def webhook_events(
-        self,
-        connection: PaymentConnection,
-        headers: Mapping[str, str],
-        body: bytes,
-        received_at: datetime,
-    ) -> list[tuple[str | None, str | None, PaymentOutcome]]:
-        """(payment id, provider reference, outcome) of each payment the webhook speaks of.
-
-        Raises BadSignature (400) for what is unsigned, altered or too old.
-        """
-        provider = await self._registry.get(connection.provider)
-        ctx = Ctx(config=self._registry.config(connection.provider, connection.config))
-        hook = RawWebhook(
-            headers={name.lower(): value for name, value in headers.items()},
-            body=body,
-            received_at_us=micros(received_at),
-        )
-        return [
-            (event.payment_id, event.provider_ref, ledger_outcome(event.outcome))
-            for event in provider.verify_webhook(ctx, hook)
-            if event.kind == "payment"
-            and event.outcome is not None
-            and not isinstance(event.outcome, Unknown)
-        ]
-
-
-def charge_request(payment: Payment, customer: CustomerProfile) -> ChargeRequest:
-    """What the provider is asked to collect."""
-    return ChargeRequest(
-        payment_id=str(payment.id),
-        amount=Money(payment.amount_cents, payment.amount_currency),
-        customer=customer_ref(customer),
-        invoice_ids=(str(payment.invoice_id),),
-        description=f"Invoice {payment.invoice_number}",
-        metadata={
-            "lago_payment_id": str(payment.id),
-            "lago_invoice_id": str(payment.invoice_id),
-            "lago_customer_id": str(customer.id),
-        },
-    )
-
-
-def customer_ref(customer: CustomerProfile) -> CustomerRef:
-    """Who pays, as providers see it."""
-    return CustomerRef(
-        lago_id=str(customer.id),
-        external_id=customer.external_id,
-        email=customer.email,
-        name=customer.name or customer.legal_name,
-        provider_customer_id=customer.billing_configuration.provider_customer_id,
-    )
-
-
-def ledger_outcome(outcome: Outcome) -> PaymentOutcome:
-    """A provider's outcome as the ledger keeps it (payments.md §5)."""
-    match outcome:
-        case Succeeded():
-            return PaymentOutcome(
-                status=outcome.provider_status,
-                payment_status="succeeded",
-                provider_payment_id=outcome.provider_ref,
-            )
-        case Pending():
-            return PaymentOutcome(
-                status=outcome.provider_status,
-                payment_status="processing",
-                provider_payment_id=outcome.provider_ref,
-            )
-        case ActionRequired():
-            return PaymentOutcome(
-                status=outcome.provider_status,
-                payment_status="processing",
-                provider_payment_id=outcome.provider_ref,
-                action_url=outcome.url,
-            )
-        case Declined():
-            return PaymentOutcome(
-                status=outcome.provider_status,
-                payment_status="failed",
-                provider_payment_id=outcome.provider_ref,
-                error_code=outcome.provider_code or outcome.code,
-                error_message=outcome.message,
-            )
-        case Unknown():
-            raise AssertionError("an unknown outcome is reconciled, not recorded")

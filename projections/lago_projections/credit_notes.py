@@ -28,12 +28,15 @@ from lago_engine.projecting.wire import (
 )
 from lago_projections.customers import customer_object
 
+REFUND = "refund"
+"""Kind of the documents by which a provider's report about a refund finds its note; key: the provider's reference."""
+
 
 class CreditNoteProjection(Projection):
     """Finalized credit notes; key: lago_id."""
 
     name = "credit_notes"
-    kinds = ("credit_note",)
+    kinds = ("credit_note", REFUND)
     handles = (
         CreditNoteCreated,
         CreditNoteConsumed,
@@ -60,6 +63,8 @@ class CreditNoteProjection(Projection):
         else:
             document = members(context.require("credit_note", str(note.id)))
             document |= _changing(note)
+        if isinstance(event, RefundStatusChanged):
+            _put_refund(event, context)
         customer = members(encode(document["customer"]))
         context.put(
             "credit_note",
@@ -68,6 +73,13 @@ class CreditNoteProjection(Projection):
             parent=read_string(customer["external_id"]),
             sort_key=sort_key(note.created_at),
         )
+
+
+def _put_refund(event: RefundStatusChanged, context: Context) -> None:
+    reference, owner = event.refund.provider_refund_id, event.customer.external_id
+    if reference:
+        body = encode({"lago_id": event.credit_note.id, "external_customer_id": owner})
+        context.put(REFUND, reference, body, parent=owner)
 
 
 def credit_note_object(

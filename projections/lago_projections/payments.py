@@ -7,6 +7,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import Payment
 from lago_engine.domain.events import (
     DomainEvent,
+    PaymentLinkOpened,
     PaymentRecorded,
     PaymentRequested,
     PaymentStatusChanged,
@@ -15,15 +16,21 @@ from lago_engine.projecting import Context, Projection
 from lago_engine.projecting.presenting import payment_provider_name
 from lago_engine.projecting.wire import Members, encode, instant, sort_key
 
+LINK = "payment_link"
+"""Kind of the documents by which a provider's report about a hosted page finds its customer; key: id of the payment."""
+
 
 class PaymentProjection(Projection):
     """Attempts and recorded transfers; key: lago_id."""
 
     name = "payments"
-    kinds = ("payment",)
-    handles = (PaymentRequested, PaymentRecorded, PaymentStatusChanged)
+    kinds = ("payment", LINK)
+    handles = (PaymentRequested, PaymentRecorded, PaymentStatusChanged, PaymentLinkOpened)
 
     def apply(self, event: DomainEvent, context: Context) -> None:
+        if isinstance(event, PaymentLinkOpened):
+            _put_link(event, context)
+            return
         assert isinstance(event, PaymentRequested | PaymentRecorded | PaymentStatusChanged)
         payment = event.payment
         context.put(
@@ -33,6 +40,12 @@ class PaymentProjection(Projection):
             parent=event.customer.external_id,
             sort_key=sort_key(payment.created_at),
         )
+
+
+def _put_link(event: PaymentLinkOpened, context: Context) -> None:
+    payment, owner = event.link.payment, event.customer.external_id
+    body = encode({"lago_id": payment.id, "external_customer_id": owner})
+    context.put(LINK, str(payment.id), body, parent=owner, sort_key=sort_key(payment.created_at))
 
 
 def payment_object(

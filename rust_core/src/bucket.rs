@@ -35,6 +35,14 @@ pub fn empty_buckets(plan: &Plan) -> Vec<Bucket> {
 }
 
 impl Bucket {
+    /// How many events of the whole bucket, or how many groups: reads what a fold begins with.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Whole(cell) => cell.totals.events_count(),
+            Self::Grouped(_, groups) => groups.len() as u64,
+        }
+    }
+
     /// Takes one more event; gives the bytes of memory it took.
     pub fn fold(&mut self, hit: &Hit<'_>, moment: Moment, carried: bool) -> Result<usize> {
         match (self, &hit.group) {

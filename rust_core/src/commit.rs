@@ -4,7 +4,7 @@ use crate::chain::{CommitHasher, CommitHead, Head};
 use crate::error::{CoreError, Result};
 use crate::id::{Id, IdMap};
 use crate::record;
-use crate::segment::SegmentWriter;
+use crate::segment::{Packer, SegmentWriter};
 use crate::staging::{Batch, SealedBatch};
 use crate::wire::Hash;
 
@@ -33,21 +33,19 @@ pub struct Packing {
     pub batch: Batch,
     pub recorded_at_us: i64,
     pub previous: CommitHead,
-    /// Committed heads of the streams that get entries.
-    pub heads: IdMap<Head>,
+    /// Heads of the streams that get facts; each fact moves its own.
+    pub fact_heads: IdMap<Head>,
+    /// Committed heads of the streams of the batch's groups, in their order.
+    pub usage_heads: Vec<Head>,
     pub segment_no: u64,
 }
 
 impl Packing {
-    fn head(&self, stream: Id) -> Head {
-        self.heads.get(&stream).copied().unwrap_or_default()
-    }
-
     /// Facts come first, usage records after them in ascending order of their streams.
-    pub fn pack(&mut self, facts: &[Fact<'_>]) -> Result<(Sealed, Outcome)> {
+    pub fn pack(&mut self, facts: &[Fact<'_>], packer: &mut Packer) -> Result<(Sealed, Outcome)> {
         let mut hasher = CommitHasher::new(&self.previous, self.recorded_at_us);
         let fact_heads = self.chain_facts(facts, &mut hasher)?;
-        let (segment, usage_heads) = self.pack_usage(&mut hasher)?;
+        let (segment, usage_heads) = self.pack_usage(&mut hasher, packer)?;
         let seq = self.previous.seq.checked_add(1);
         let commit = CommitHead {
             seq: seq.ok_or(CoreError::Overflow("the number of commits"))?,
@@ -81,11 +79,10 @@ impl Packing {
     ) -> Result<Vec<(Id, Head)>> {
         let mut entries = Vec::with_capacity(facts.len());
         for fact in facts {
-            let head = self
-                .head(fact.stream)
-                .next(fact.stream, fact.topic, fact.body)?;
+            let known = self.fact_heads.entry(fact.stream).or_default();
+            let head = known.next(fact.stream, fact.topic, fact.body)?;
             hasher.entry(fact.stream, &head);
-            self.heads.insert(fact.stream, head);
+            *known = head;
             entries.push((fact.stream, head));
         }
         Ok(entries)
@@ -95,6 +92,7 @@ impl Packing {
     fn pack_usage(
         &self,
         hasher: &mut CommitHasher,
+        packer: &mut Packer,
     ) -> Result<(Option<Vec<u8>>, Vec<(usize, Head)>)> {
         let batch = &self.batch;
         if batch.event_count() == 0 {
@@ -103,17 +101,17 @@ impl Packing {
         let (positions, starts) = batch.positions_by_group();
         let mut order: Vec<usize> = (0..batch.groups.len()).collect();
         order.sort_unstable_by_key(|&index| batch.groups[index].stream);
-        let mut writer = SegmentWriter::new(self.segment_no, self.recorded_at_us)?;
+        let mut writer = SegmentWriter::new(self.segment_no, self.recorded_at_us, packer);
         let mut usage_heads = Vec::with_capacity(order.len());
         for index in order {
             let group = &batch.groups[index];
             let events = positions[starts[index]..][..group.events as usize]
                 .iter()
                 .map(|&position| batch.record_event(position));
-            let previous = self.head(group.stream);
+            let fact = self.fact_heads.get(&group.stream);
             let head = writer.record(
                 group.stream,
-                &previous,
+                fact.unwrap_or(&self.usage_heads[index]),
                 group.span_us,
                 group.events,
                 |out| record::encode(out, group.org, group.attributed, events),

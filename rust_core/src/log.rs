@@ -95,21 +95,43 @@ impl Log {
     /// A new entry of a stream was committed; its version must be the next one.
     pub fn advance(&mut self, stream: Id, head: Head) -> Result<StreamIndex> {
         let index = self.index_of(stream)?;
-        let known = &mut self.streams[index as usize].head;
+        self.advance_at(index, head)?;
+        Ok(index)
+    }
+
+    /// The newest segment holds a record of each of these streams, with these heads.
+    pub fn advance_usage(
+        &mut self,
+        records: impl Iterator<Item = (Id, Head)> + Clone,
+    ) -> Result<Vec<StreamIndex>> {
+        // All are looked up first: so they wait for memory together.
+        let streams = records.clone().map(|(stream, _)| self.index_of(stream));
+        let streams = streams.collect::<Result<Vec<_>>>()?;
+        for (&stream, (_, head)) in streams.iter().zip(records) {
+            self.advance_at(stream, head)?;
+            self.add_segment(stream);
+        }
+        Ok(streams)
+    }
+
+    fn advance_at(&mut self, index: StreamIndex, head: Head) -> Result<()> {
+        let Stream {
+            id, head: known, ..
+        } = &mut self.streams[index as usize];
         if known.version.checked_add(1) != Some(head.version) {
             return corrupt(format!(
                 "stream {}: version {} follows version {}",
-                uuid_text(stream),
+                uuid_text(*id),
                 head.version,
                 known.version
             ));
         }
         *known = head;
-        Ok(index)
+        Ok(())
     }
 
     /// The newest segment holds usage of the stream.
-    pub fn add_segment(&mut self, stream: StreamIndex) {
+    fn add_segment(&mut self, stream: StreamIndex) {
         let number = self.segment_no;
         self.streams[stream as usize].segments.push(number);
     }

@@ -6,11 +6,12 @@
 use std::slice;
 
 use crate::answer::{flaw_details, push_event};
-use crate::core::{route, Answer, Core};
+use crate::core::{Answer, Core};
 use crate::dedup::Duplicates;
 use crate::error::Result;
 use crate::event::{Context, Flaw};
 use crate::id::Id;
+use crate::ingest::route;
 use crate::request;
 use crate::staging::Accepted;
 

@@ -1,6 +1,6 @@
 //! A plan version prepared for folding: one look at an event's properties serves all charges on its code.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::advance::group_of;
 use crate::assign::Assigner;
@@ -25,7 +25,7 @@ pub struct Plan {
     pub reaches_back: bool,
     /// True if a charge is billed when its events arrive.
     pub bills_in_advance: bool,
-    by_code: HashMap<Box<[u8]>, CodeReader>,
+    by_code: BTreeMap<Box<[u8]>, CodeReader>,
 }
 
 /// The charges on one metric code.
@@ -72,7 +72,7 @@ pub struct Hit<'a> {
 
 impl Plan {
     pub fn new(charges: Vec<Charge>) -> Self {
-        let mut by_code: HashMap<Box<[u8]>, CodeReader> = HashMap::new();
+        let mut by_code: BTreeMap<Box<[u8]>, CodeReader> = BTreeMap::new();
         let mut bucket_count = 0;
         for (number, charge) in charges.iter().enumerate() {
             let reader = by_code.entry(charge.metric_code.clone()).or_default();

@@ -29,6 +29,7 @@ impl Moment {
 }
 
 /// What metering sees of a usage event.
+#[derive(Clone, Copy)]
 pub struct Sample<'a> {
     pub moment: Moment,
     /// The event object as sent.

@@ -1,118 +1,17 @@
 //! Feeding a stored log, in order: heads, index, fingerprints and windows as if it had been committed here.
 //!
-//! Several segments at once are unpacked and parsed by as many threads as there are cores, then folded customer by
-//! customer: what an event touches lies still in the cache when the customer's next one comes. The totals are the same,
-//! because no window takes events of two external ids. An error leaves the core half fed; it must be dropped then.
+//! Segments are folded one after the other, as they were when they were committed; threads read those that follow (`read_back.rs`).
+//! An error leaves the core half fed; it must be dropped then.
 
-use std::borrow::Cow;
-use std::thread;
-
-use crate::advance::Arrival;
 use crate::chain::{CommitHead, Head};
 use crate::core::{Core, State};
 use crate::dedup::Position;
 use crate::error::{corrupt, CoreError, Result};
-use crate::fingerprint::Fingerprinter;
 use crate::id::Id;
-use crate::log::StreamIndex;
-use crate::property::Sample;
-use crate::record::Record;
-use crate::segment::{Segment, Unpacked};
+use crate::read_back::{read_all, ReadSegment};
+use crate::segment::Segment;
 use crate::staging::InCommit;
 use crate::wire::Hash;
-
-/// A stored event that names a subscription.
-struct Stored<'a> {
-    external_key: Id,
-    /// Position of its record in the segment.
-    entry: usize,
-    code: Cow<'a, [u8]>,
-    sample: Sample<'a>,
-    arrival: Arrival<'a>,
-}
-
-struct Parsed<'a> {
-    records: Vec<Record<'a>>,
-    events: Vec<Stored<'a>>,
-}
-
-impl<'a> Parsed<'a> {
-    fn of(unpacked: &'a Unpacked, fingerprinter: &Fingerprinter) -> Result<Self> {
-        let mut parsed = Self {
-            records: Vec::with_capacity(unpacked.entries.len()),
-            events: Vec::new(),
-        };
-        let mut first = 0;
-        for (position, entry) in unpacked.entries.iter().enumerate() {
-            let record = unpacked.record(entry)?;
-            if record.attributed {
-                parsed.take(&record, position, (unpacked.number, first), fingerprinter)?;
-            }
-            parsed.records.push(record);
-            first += entry.events;
-        }
-        Ok(parsed)
-    }
-
-    /// first: number of the record's first event among those of the segment.
-    fn take(
-        &mut self,
-        record: &Record<'a>,
-        entry: usize,
-        (segment, first): (u64, u32),
-        fingerprinter: &Fingerprinter,
-    ) -> Result<()> {
-        let mut last: Option<(&[u8], Id)> = None;
-        for (number, stored) in (first..).zip(record.events()) {
-            let event = stored.event()?;
-            let Some(external) = event.external_subscription_id else {
-                return corrupt("an attributed usage event names no subscription");
-            };
-            let external_key = match last {
-                Some((raw, key)) if raw == external.raw => key,
-                _ => fingerprinter.external_key(record.org, &external.decode()),
-            };
-            last = Some((external.raw, external_key));
-            self.events.push(Stored {
-                external_key,
-                entry,
-                code: event.code.decode(),
-                sample: stored.sample(event.properties),
-                arrival: Arrival {
-                    segment,
-                    event: number,
-                    raw: stored.raw,
-                },
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Does something with each item, spread over the cores; the results are in the order of the items.
-fn each<'i, I: Sync, O: Send>(
-    items: &'i [I],
-    work: impl Fn(&'i I) -> Result<O> + Sync,
-) -> Result<Vec<O>> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = items.len().div_ceil(cores).max(1);
-    let run = |items: &'i [I]| items.iter().map(&work).collect::<Result<Vec<O>>>();
-    if items.len() <= 1 {
-        return run(items);
-    }
-    let parts = thread::scope(|scope| {
-        let threads: Vec<_> = items
-            .chunks(share)
-            .map(|items| scope.spawn(|| run(items)))
-            .collect();
-        let joined = threads.into_iter().map(|thread| {
-            let panicked = |_| Err(CoreError::State("a thread that reads the log panicked"));
-            thread.join().unwrap_or_else(panicked)
-        });
-        joined.collect::<Result<Vec<_>>>()
-    })?;
-    Ok(parts.into_iter().flatten().collect())
-}
 
 impl State {
     /// The log is fed while nothing is on its way into it.
@@ -125,9 +24,9 @@ impl State {
         Ok(())
     }
 
-    /// Everything of a segment but its events; gives the streams of its records.
-    fn enter(&mut self, unpacked: &Unpacked, parsed: &Parsed<'_>) -> Result<Vec<StreamIndex>> {
-        let number = unpacked.number;
+    /// The next segment of the log.
+    fn enter(&mut self, segment: &ReadSegment) -> Result<()> {
+        let number = segment.number;
         if number != self.log.segment_no + 1 {
             return corrupt(format!(
                 "usage segment {number} follows segment {}",
@@ -135,23 +34,20 @@ impl State {
             ));
         }
         self.log.segment_no = number;
-        let is_new = self.dedup.begin_segment(number)?;
-        let mut streams = Vec::with_capacity(parsed.records.len());
-        for (entry, record) in unpacked.entries.iter().zip(&parsed.records) {
-            let stream = self.log.advance(entry.stream, entry.head)?;
-            self.log.add_segment(stream);
-            streams.push(stream);
-            self.log.usage_events += record.count as u64;
-            if is_new {
-                self.dedup.insert_all(record.dedup_keys())?;
-            }
-            if let Some(received) = record.received_span() {
-                let timestamps = (entry.min_us, entry.max_us);
+        if self.dedup.begin_segment(number)? {
+            self.dedup.insert_all(segment.keys.iter().copied())?;
+        }
+        let records = &segment.records;
+        let heads = records.iter().map(|record| (record.stream, record.head));
+        let streams = self.log.advance_usage(heads)?;
+        for record in records {
+            if let Some(received) = record.received {
                 let orgs = &mut self.log.orgs;
-                orgs.add(record.org, number, timestamps, received);
+                orgs.add(record.org, number, record.timestamps, received);
             }
         }
-        Ok(streams)
+        self.log.usage_events += segment.event_count;
+        self.registry.fold_all(segment.committed(&streams))
     }
 
     fn end_commit(&mut self, commit: CommitHead) -> Result<()> {
@@ -183,38 +79,22 @@ impl Core {
 
     /// One commit's usage.
     pub fn apply_segment(&self, bytes: &[u8]) -> Result<()> {
-        self.apply(&[(bytes, None)])
+        let mut state = self.lock()?;
+        state.assert_idle()?;
+        read_all(&[bytes], &self.fingerprinter, |_, segment| {
+            state.enter(segment)
+        })
     }
 
     /// Commits that follow one another and hold usage only.
     pub fn apply_usage(&self, commits: &[(&[u8], CommitHead)]) -> Result<()> {
-        let ended = commits.iter().map(|&(bytes, end)| (bytes, Some(end)));
-        self.apply(&ended.collect::<Vec<_>>())
-    }
-
-    fn apply(&self, segments: &[(&[u8], Option<CommitHead>)]) -> Result<()> {
-        let unpacked = each(segments, |(bytes, _)| Segment::open(bytes)?.unpack())?;
-        let parsed = each(&unpacked, |each| Parsed::of(each, &self.fingerprinter))?;
-        let mut guard = self.lock()?;
-        let state = &mut *guard;
+        let segments: Vec<&[u8]> = commits.iter().map(|(bytes, _)| *bytes).collect();
+        let mut state = self.lock()?;
         state.assert_idle()?;
-        let mut events = Vec::with_capacity(parsed.iter().map(|each| each.events.len()).sum());
-        for ((unpacked, parsed), (_, end)) in unpacked.iter().zip(&parsed).zip(segments) {
-            let streams = state.enter(unpacked, parsed)?;
-            let of_it = parsed.events.iter();
-            events.extend(of_it.map(|event| (event.external_key, streams[event.entry], event)));
-            if let Some(end) = end {
-                state.end_commit(*end)?;
-            }
-        }
-        // Stable: events of one external id stay in the order of the log.
-        events.sort_by_key(|&(external_key, ..)| external_key);
-        for (key, stream, event) in events {
-            state
-                .registry
-                .fold(key, stream, &event.code, &event.sample, &event.arrival)?;
-        }
-        Ok(())
+        read_all(&segments, &self.fingerprinter, |position, segment| {
+            state.enter(segment)?;
+            state.end_commit(commits[position].1)
+        })
     }
 
     /// The end of a commit.

@@ -3,20 +3,21 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::advance::{Arrival, Pending};
+use crate::advance::Pending;
 use crate::charge::Charge;
 use crate::error::{argument, CoreError, Result};
 use crate::id::{Id, IdMap, IdSet};
 use crate::log::StreamIndex;
 use crate::plan::Plan;
-use crate::property::Sample;
 use crate::window::Span;
 
 mod advance;
+mod folding;
 mod subscription;
 mod windows;
 
 pub use advance::Tracing;
+pub use folding::Committed;
 pub use subscription::{External, Subscription, SubscriptionSpec};
 pub use windows::Refold;
 
@@ -162,36 +163,6 @@ impl Registry {
             .map(|&index| &self.subscriptions[index])
             .max_by_key(|known| (known.span.contains(timestamp_us), known.spec.started_at_us))
             .map(|known| known.spec.stream)
-    }
-
-    /// Adds one committed event to every window that counts it.
-    pub fn fold(
-        &mut self,
-        external_key: Id,
-        stream: StreamIndex,
-        code: &[u8],
-        sample: &Sample<'_>,
-        arrival: &Arrival<'_>,
-    ) -> Result<()> {
-        let external = self.externals.entry(external_key).or_default();
-        if !external.streams.contains(&stream) {
-            external.streams.push(stream);
-        }
-        let at = sample.moment.timestamp_us;
-        let mut folded = false;
-        for &index in &external.subscriptions {
-            let known = &mut self.subscriptions[index];
-            let before = known.pending.len();
-            folded |= known.fold(code, sample, arrival)?;
-            if known.pending.len() > before {
-                self.pending_count += known.pending.len() - before;
-                self.awaiting.insert(index);
-            }
-        }
-        if !folded {
-            external.unfolded.add(at, at);
-        }
-        Ok(())
     }
 
     /// Usage that waited to be billed when a snapshot was taken.

@@ -19,6 +19,7 @@
 use std::fmt;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::{compress_bound, WriteBuf};
 
 use crate::chain::{Head, USAGE_TOPIC};
 use crate::error::{corrupt, CoreError, Result};
@@ -69,8 +70,26 @@ impl Entry {
     }
 }
 
+/// What packing a segment takes, used again for the next one.
+pub struct Packer {
+    compressor: Compressor<'static>,
+    /// Records of the open block, and a block packed.
+    open: Vec<u8>,
+    block: Vec<u8>,
+}
+
+impl Packer {
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            compressor: Compressor::new(ZSTD_LEVEL).map_err(zstd_failed)?,
+            open: Vec::with_capacity(2 * BLOCK_BYTES),
+            block: Vec::new(),
+        })
+    }
+}
+
 /// Collects records in ascending order of their stream.
-pub struct SegmentWriter {
+pub struct SegmentWriter<'p> {
     number: u64,
     recorded_at_us: i64,
     directory: Vec<u8>,
@@ -79,17 +98,17 @@ pub struct SegmentWriter {
     table: Vec<u8>,
     blocks: u32,
     packed: Vec<u8>,
-    open: Vec<u8>,
-    compressor: Compressor<'static>,
+    packer: &'p mut Packer,
 }
 
 fn zstd_failed(error: impl fmt::Display) -> CoreError {
     CoreError::Corruption(format!("zstd: {error}"))
 }
 
-impl SegmentWriter {
-    pub fn new(number: u64, recorded_at_us: i64) -> Result<Self> {
-        Ok(Self {
+impl<'p> SegmentWriter<'p> {
+    pub fn new(number: u64, recorded_at_us: i64, packer: &'p mut Packer) -> Self {
+        packer.open.clear();
+        Self {
             number,
             recorded_at_us,
             directory: Vec::new(),
@@ -98,9 +117,8 @@ impl SegmentWriter {
             table: Vec::new(),
             blocks: 0,
             packed: Vec::new(),
-            open: Vec::with_capacity(2 * BLOCK_BYTES),
-            compressor: Compressor::new(ZSTD_LEVEL).map_err(zstd_failed)?,
-        })
+            packer,
+        }
     }
 
     /// Adds the record that `write` appends; gives the new head of its stream.
@@ -112,9 +130,9 @@ impl SegmentWriter {
         events: u32,
         write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<Head> {
-        let offset = self.open.len();
-        write(&mut self.open)?;
-        let record = &self.open[offset..];
+        let offset = self.packer.open.len();
+        write(&mut self.packer.open)?;
+        let record = &self.packer.open[offset..];
         let head = previous.next(stream, USAGE_TOPIC, record)?;
         put_id(&mut self.directory, stream);
         put_u64(&mut self.directory, head.version);
@@ -131,25 +149,34 @@ impl SegmentWriter {
         put_i64(&mut self.directory, span_us.1);
         self.entries += 1;
         self.events += u64::from(events);
-        if self.open.len() >= BLOCK_BYTES {
+        if self.packer.open.len() >= BLOCK_BYTES {
             self.close_block()?;
         }
         Ok(head)
     }
 
     fn close_block(&mut self) -> Result<()> {
-        let packed = self.compressor.compress(&self.open).map_err(zstd_failed)?;
-        put_u32(&mut self.table, to_u32(self.open.len(), "a block")?);
-        put_u32(&mut self.table, to_u32(packed.len(), "a block")?);
-        put_u32(&mut self.table, crc32fast::hash(&packed));
-        self.packed.extend_from_slice(&packed);
+        let Packer {
+            compressor,
+            open,
+            block,
+        } = &mut *self.packer;
+        block.clear();
+        block.reserve(compress_bound(open.len()));
+        compressor
+            .compress_to_buffer(open, block)
+            .map_err(zstd_failed)?;
+        put_u32(&mut self.table, to_u32(open.len(), "a block")?);
+        put_u32(&mut self.table, to_u32(block.len(), "a block")?);
+        put_u32(&mut self.table, crc32fast::hash(block));
+        self.packed.extend_from_slice(block);
         self.blocks += 1;
-        self.open.clear();
+        open.clear();
         Ok(())
     }
 
     pub fn finish(mut self) -> Result<Vec<u8>> {
-        if !self.open.is_empty() {
+        if !self.packer.open.is_empty() {
             self.close_block()?;
         }
         let mut out =
@@ -227,19 +254,25 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// All blocks at once.
-    pub fn unpack(self) -> Result<Unpacked> {
-        let mut reader = self.records()?;
-        let mut blocks = Vec::with_capacity(self.blocks.len());
-        for index in (0..).take(self.blocks.len()) {
-            reader.unpack(index)?;
-            blocks.push(std::mem::take(&mut reader.unpacked));
+    /// Checks and unpacks one block.
+    fn unpack<B: WriteBuf + ?Sized>(
+        &self,
+        index: u32,
+        decompressor: &mut Decompressor<'static>,
+        out: &mut B,
+    ) -> Result<()> {
+        let damaged = || {
+            let number = self.number;
+            CoreError::Corruption(format!("usage segment {number}: block {index} is damaged"))
+        };
+        let block = self.blocks.get(index as usize).ok_or_else(damaged)?;
+        if crc32fast::hash(block.packed) != block.checksum {
+            return Err(damaged());
         }
-        Ok(Unpacked {
-            number: self.number,
-            entries: self.entries,
-            blocks,
-        })
+        match decompressor.decompress_to_buffer(block.packed, out) {
+            Ok(length) if length == block.unpacked => Ok(()),
+            _ => Err(damaged()),
+        }
     }
 
     /// Reads the records of the entries in ascending order without unpacking a block twice.
@@ -277,17 +310,50 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<Entry> {
     })
 }
 
-/// A segment out of its compression.
-pub struct Unpacked {
-    pub number: u64,
-    pub entries: Vec<Entry>,
-    blocks: Vec<Vec<u8>>,
+/// Unpacks whole segments, one after the other.
+pub struct Unpacker {
+    decompressor: Decompressor<'static>,
+    /// Where the blocks of the segment start in its texts.
+    starts: Vec<usize>,
 }
 
-impl Unpacked {
-    pub fn record(&self, entry: &Entry) -> Result<Record<'_>> {
-        let block = self.blocks.get(entry.block as usize);
-        entry.record(self.number, block.map_or(&[], Vec::as_slice))
+impl Unpacker {
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            decompressor: Decompressor::new().map_err(zstd_failed)?,
+            starts: Vec::new(),
+        })
+    }
+
+    /// Writes all blocks over `texts`, one after the other; what memory it has is used again.
+    pub fn unpack(&mut self, segment: &Segment<'_>, texts: &mut Vec<u8>) -> Result<()> {
+        self.starts.clear();
+        let unpacked = segment.blocks.iter().map(|block| block.unpacked).sum();
+        if texts.len() < unpacked {
+            texts.resize(unpacked, 0);
+        }
+        let mut start = 0;
+        for (index, block) in (0..).zip(&segment.blocks) {
+            let end = start + block.unpacked;
+            segment.unpack(index, &mut self.decompressor, &mut texts[start..end])?;
+            self.starts.push(start);
+            start = end;
+        }
+        texts.truncate(unpacked);
+        Ok(())
+    }
+
+    /// A record of the segment that was unpacked last, read in its texts.
+    pub fn record<'t>(
+        &self,
+        segment: &Segment<'_>,
+        entry: &Entry,
+        texts: &'t [u8],
+    ) -> Result<Record<'t>> {
+        let block = entry.block as usize;
+        let start = self.starts.get(block).copied().unwrap_or(texts.len());
+        let end = self.starts.get(block + 1).copied();
+        entry.record(segment.number, &texts[start..end.unwrap_or(texts.len())])
     }
 }
 
@@ -317,27 +383,13 @@ impl RecordReader<'_, '_> {
     }
 
     fn unpack(&mut self, index: u32) -> Result<()> {
-        let number = self.segment.number;
-        let damaged =
-            || CoreError::Corruption(format!("usage segment {number}: block {index} is damaged"));
-        let block = self
-            .segment
-            .blocks
-            .get(index as usize)
-            .ok_or_else(damaged)?;
-        if crc32fast::hash(block.packed) != block.checksum {
-            return Err(damaged());
-        }
         self.block = None;
         self.unpacked.clear();
-        self.unpacked.reserve(block.unpacked);
-        let length = self
-            .decompressor
-            .decompress_to_buffer(block.packed, &mut self.unpacked)
-            .map_err(|_| damaged())?;
-        if length != block.unpacked {
-            return Err(damaged());
-        }
+        let block = self.segment.blocks.get(index as usize);
+        self.unpacked
+            .reserve(block.map_or(0, |block| block.unpacked));
+        self.segment
+            .unpack(index, &mut self.decompressor, &mut self.unpacked)?;
         self.block = Some(index);
         Ok(())
     }
@@ -351,7 +403,8 @@ mod tests {
 
     fn written(streams: u128, events: usize) -> Vec<u8> {
         let raw = [b'x'; 300];
-        let mut writer = SegmentWriter::new(3, 77).unwrap();
+        let mut packer = Packer::new().unwrap();
+        let mut writer = SegmentWriter::new(3, 77, &mut packer);
         for stream in 1..=streams {
             let all = vec![
                 RecordEvent {

@@ -1,13 +1,17 @@
 //! Accepted usage events on their way into a commit.
 
+use crate::advance::Arrival;
 use crate::answer::Stamp;
 use crate::chain::{CommitHead, Head};
 use crate::error::Result;
 use crate::event::UsageEvent;
 use crate::id::{Id, IdMap};
 use crate::json::Text;
+use crate::log::StreamIndex;
+use crate::part::Part;
 use crate::property::Sample;
 use crate::record::RecordEvent;
+use crate::registry::Committed;
 use crate::wire::to_u32;
 
 /// An accepted event with what the engine has decided about it.
@@ -25,30 +29,8 @@ impl Accepted<'_> {
     }
 }
 
-/// A slice of an event's text.
-#[derive(Clone, Copy)]
-struct Part {
-    start: u32,
-    length: u32,
-}
-
-impl Part {
-    /// Where `part` lies in `whole`; None if it lies elsewhere, as a default value does.
-    fn of(whole: &[u8], part: &[u8]) -> Result<Option<Self>> {
-        let start = (part.as_ptr().addr()).wrapping_sub(whole.as_ptr().addr());
-        if start > whole.len() || part.len() > whole.len() - start {
-            return Ok(None);
-        }
-        Ok(Some(Self {
-            start: to_u32(start, "a usage event")?,
-            length: to_u32(part.len(), "a usage event")?,
-        }))
-    }
-
-    fn cut(self, whole: &[u8]) -> &[u8] {
-        &whole[self.start as usize..][..self.length as usize]
-    }
-}
+/// A batch that was larger gives its memory back; an ordinary one keeps it for the next, which need not ask for it page by page.
+const RECYCLED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 struct StagedEvent {
     stamp: Stamp,
@@ -75,17 +57,6 @@ pub struct Group {
     pub received_us: (i64, i64),
 }
 
-/// What folding needs of a staged event.
-pub struct Foldable<'a> {
-    pub external_key: Id,
-    pub group: usize,
-    pub code: std::borrow::Cow<'a, [u8]>,
-    pub sample: Sample<'a>,
-    /// Its number among all events of the segment, and its text.
-    pub number: u32,
-    pub raw: &'a [u8],
-}
-
 /// Events that will be committed together.
 pub struct Batch {
     pub number: u64,
@@ -105,6 +76,19 @@ impl Batch {
             events: Vec::new(),
             texts: Vec::new(),
         }
+    }
+
+    /// An empty batch in the memory of this one, which is kept unless it is much.
+    pub fn recycled(mut self, number: u64) -> Self {
+        if self.bytes() > RECYCLED_BYTES_MAX {
+            return Self::new(number);
+        }
+        self.number = number;
+        self.groups.clear();
+        self.by_stream.clear();
+        self.events.clear();
+        self.texts.clear();
+        self
     }
 
     pub fn event_count(&self) -> usize {
@@ -209,38 +193,50 @@ impl Batch {
         }
     }
 
-    /// The events that name a subscription: those of each group in turn, in order of acceptance.
+    /// The events that name a subscription as events of a segment: those of each group in turn, in order of acceptance.
     ///
-    /// That is the order in which they are read from the log, so ties end the same way there.
-    pub fn foldable(
+    /// That is the order in which they are read from the log, so ties end the same way there. groups: with the streams' positions.
+    pub fn committed(
         &self,
-        groups: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = Foldable<'_>> {
+        segment: u64,
+        groups: impl Iterator<Item = (usize, StreamIndex)>,
+    ) -> impl Iterator<Item = Committed<'_>> {
         let (positions, starts) = self.positions_by_group();
-        groups
-            .flat_map(move |group| {
-                let count = self.groups[group].events as usize;
-                positions[starts[group]..][..count].to_vec()
-            })
+        let positions = groups.flat_map(move |(group, stream)| {
+            let count = self.groups[group].events as usize;
+            let of_it = positions[starts[group]..][..count].to_vec();
+            of_it.into_iter().map(move |position| (position, stream))
+        });
+        positions
             .zip(0..)
-            .filter_map(|(position, number)| self.foldable_at(&self.events[position], number))
+            .filter_map(move |((position, stream), event)| {
+                self.committed_at(&self.events[position], stream, (segment, event))
+            })
     }
 
-    fn foldable_at<'a>(&'a self, event: &'a StagedEvent, number: u32) -> Option<Foldable<'a>> {
-        let text = self.text(event);
-        let cut = |part: Option<Part>, default| part.map_or(default, |part: Part| part.cut(text));
-        Some(Foldable {
-            external_key: event.external_key?,
-            group: event.group as usize,
-            code: Text::new(cut(event.code, b""), event.code_escaped).decode(),
+    fn committed_at<'a>(
+        &'a self,
+        staged: &'a StagedEvent,
+        stream: StreamIndex,
+        (segment, event): (u64, u32),
+    ) -> Option<Committed<'a>> {
+        let raw = self.text(staged);
+        let cut = |part: Option<Part>, default| part.map_or(default, |part| part.cut(raw));
+        Some(Committed {
+            external_key: staged.external_key?,
+            stream,
+            code: Text::new(cut(staged.code, b""), staged.code_escaped).decode(),
             sample: Sample {
-                moment: event.stamp.moment(),
-                raw: text,
-                properties: cut(event.properties, b"{}"),
-                computed: self.computed(event),
+                moment: staged.stamp.moment(),
+                raw,
+                properties: cut(staged.properties, b"{}"),
+                computed: self.computed(staged),
             },
-            number,
-            raw: text,
+            arrival: Arrival {
+                segment,
+                event,
+                raw,
+            },
         })
     }
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from engine_kit import Home, Shop, sandbox
 
+from lago_engine.audit.explain import explain
 from lago_engine.domain import commands as c
 
 
@@ -126,6 +127,9 @@ async def test_increases_in_advance_are_invoiced_at_once(home: Home, grace: int)
             "3.333333333333333",
         ]
         assert first["invoice_type"] == "subscription"
+        (explained,) = explain(shop.engine.store, more["number"]).fees
+        assert explained.derivation[0].startswith("4.0 units of the fixed charge")
+        assert "4.0 × 3.333333333333333" in explained.derivation[1]
     home.assert_sound()
 
 

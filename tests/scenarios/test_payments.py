@@ -16,11 +16,13 @@ from engine_kit import ORGANIZATION_ID, Home, Shop, instant, running, sandbox
 from lago_engine_fakepay.server import Settings as PspSettings
 from lago_engine_fakepay.server import create_app
 from lago_engine_fakepay.signature import sign
+from msgspec.structs import replace
 
 from lago_engine.cli.serve import listening
 from lago_engine.clock import ManualClock
 from lago_engine.domain import commands as c
-from lago_engine.errors import DomainError, NotAllowed
+from lago_engine.domain.customer.payment_links import wanted_link
+from lago_engine.errors import DomainError, NotAllowed, ValidationFailed
 
 SECRET_KEY, WEBHOOK_SECRET = "sk_8d1f", "whsec_77aa"
 START = instant("2024-01-01T00:00:00Z")
@@ -331,3 +333,103 @@ async def until(holds: Any, *, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.05)
+
+
+# --- hosted pages, voided invoices, refunds that take a while -----------------------------------
+
+
+async def page(shop: Shop, provider: Psp) -> str:
+    invoice_id = UUID(invoice(shop)["lago_id"])
+    back = f"{provider.url}/v1/account"
+    link = await shop.engine.payment_page(shop.id, "acme", invoice_id, back)
+    return link.url
+
+
+async def test_a_hosted_page_is_one_for_a_day_and_its_payment_arrives(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with psp() as provider, merchant(home, provider, "tok_decline_1") as (shop, _):
+        await billed(shop)
+        assert money(shop) == ("failed", 0, 1000)
+        await shop.at(START)
+        first, at_once = await asyncio.gather(page(shop, provider), page(shop, provider))
+        assert first == at_once == await page(shop, provider)
+        assert payments(shop) == ["failed"]
+        given = {"amount_cents": 400, "reference": "wire"}
+        invoice_id = UUID(invoice(shop)["lago_id"])
+        await shop.order(c.RecordManualPayment, "acme", invoice_id=invoice_id, input=given)
+        second = await page(shop, provider)
+        assert second != first, "the amount due has changed"
+        await shop.at("2024-01-02T00:00:01Z")
+        third = await page(shop, provider)
+        assert third != second, "a day is over"
+        await shop.at(START)
+        await provider.call("POST", third.removeprefix(provider.url))
+        assert money(shop) == ("succeeded", 1000, 0)
+        assert payments(shop) == ["failed", "succeeded", "succeeded"]
+        (sent,) = [
+            each for each in await provider.webhooks() if each["type"] == "payment.succeeded"
+        ]
+        await provider.call("POST", f"/control/webhooks/{sent['event_id']}/resend")
+        assert money(shop) == ("succeeded", 1000, 0)
+        with pytest.raises(ValidationFailed):
+            await page(shop, provider)
+    assert facts(home, "payment_link_opened.v1") == 3
+    home.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("field", "refusal"),
+    [
+        ("payment_provider", "no_linked_payment_provider"),
+        ("payment_provider_code", "missing_payment_provider"),
+        ("provider_customer_id", "missing_payment_provider_customer"),
+    ],
+)
+async def test_who_has_no_hosted_page(tmp_path: Path, field: str, refusal: str) -> None:
+    async with sandbox(Home(tmp_path)) as shop:
+        await simulate(shop, "failed")
+        invoice_id = UUID((await billed(shop, **SIMULATED))["lago_id"])
+        state = await shop.engine.customer(shop.id, "acme")
+        assert state is not None
+        organization = shop.engine.organization(shop.id)
+        assert not wanted_link(state, organization, invoice_id, shop.now).url
+        link = replace(state.profile.billing_configuration, **{field: None})
+        unlinked = replace(state, profile=replace(state.profile, billing_configuration=link))
+        with pytest.raises(ValidationFailed, match=refusal):
+            wanted_link(unlinked, organization, invoice_id, shop.now)
+
+
+async def test_voiding_stops_a_payment_under_way(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with psp() as provider, merchant(home, provider, "tok_pending") as (shop, _):
+        await billed(shop)
+        invoice_id = UUID(invoice(shop)["lago_id"])
+        await shop.order(c.VoidInvoice, "acme", invoice_id=invoice_id, input={})
+        assert [each["status"] for each in await provider.payments()] == ["canceled"]
+        assert payments(shop) == ["failed"]
+        assert invoice(shop)["status"] == "voided"
+    home.assert_sound()
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed"])
+async def test_a_refund_ends_by_webhook(tmp_path: Path, end: str) -> None:
+    home = Home(tmp_path)
+    async with psp() as provider, merchant(home, provider, "tok_ok") as (shop, _):
+        await billed(shop)
+        await provider.call("PUT", "/control/refunds", {"hold": True})
+        shown = invoice(shop)
+        items = [{"fee_id": shown["fees"][0]["lago_id"], "amount_cents": 300}]
+        given = {"items": items, "refund_amount_cents": 300}
+        invoice_id = UUID(shown["lago_id"])
+        await shop.order(c.CreateCreditNote, "acme", invoice_id=invoice_id, input=given)
+        (note,) = shop.documents("credit_note")
+        assert note["refund_status"] == "pending"
+        (refund,) = await provider.call("GET", "/control/refunds")
+        await shop.at(START)
+        path = f"/control/refunds/{refund['id']}/settle"
+        await provider.call("POST", path, {"status": end})
+        (note,) = shop.documents("credit_note")
+        assert note["refund_status"] == end
+        assert (note["refunded_at"] is not None) is (end == "succeeded")
+    assert facts(home, "refund_status_changed.v1") == 2
+    home.assert_sound()

@@ -36,6 +36,7 @@ from lago_engine.domain.customer.invoice_updates import (
     update_invoice,
 )
 from lago_engine.domain.customer.one_off import create_one_off
+from lago_engine.domain.customer.payment_links import open_link
 from lago_engine.domain.customer.payments import (
     PaymentOutcome,
     record_manual_payment,
@@ -51,7 +52,7 @@ from lago_engine.domain.customer.price_overrides import (
 )
 from lago_engine.domain.customer.profiles import link_provider_customer, upsert_customer
 from lago_engine.domain.customer.refunds import record_refund_outcome
-from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.customer.state import CustomerState, PaymentLink
 from lago_engine.domain.customer.subscription_updates import update_subscription
 from lago_engine.domain.customer.subscriptions import create_subscription
 from lago_engine.domain.customer.termination import terminate_on_request
@@ -338,6 +339,13 @@ def _(command: c.UpdateFee, decision: Decision) -> None:
 @_decide.register
 def _(command: c.DeleteFee, decision: Decision) -> None:
     delete_fee(decision, command.fee_id, regroup=command.regroup)
+
+
+@_decide.register
+def _(command: c.RecordPaymentLink, decision: Decision) -> None:
+    link = command.link
+    assert isinstance(link, PaymentLink)
+    open_link(decision, link)
 
 
 @_decide.register

@@ -459,11 +459,10 @@ def _(event: e.RefundRequested, state: CustomerState) -> CustomerState:
 @_evolve.register
 def _(event: e.RefundStatusChanged, state: CustomerState) -> CustomerState:
     note = event.credit_note
-    return replace(
-        state,
-        credit_notes=_with(state.credit_notes, note.id, note),
-        refunds=_without(state.refunds, note.id),
-    )
+    state = replace(state, credit_notes=_with(state.credit_notes, note.id, note))
+    if note.refund_status == "pending":
+        return replace(state, refunds=_with(state.refunds, note.id, event.refund))
+    return replace(state, refunds=_without(state.refunds, note.id))
 
 
 @_evolve.register
@@ -476,6 +475,12 @@ def _(event: e.PaymentRequested, state: CustomerState) -> CustomerState:
         invoices=_with(state.invoices, record.id, attempted),
         items_count=state.items_count + 1,
     )
+
+
+@_evolve.register
+def _(event: e.PaymentLinkOpened, state: CustomerState) -> CustomerState:
+    links = _with(state.payment_links, event.link.payment.id, event.link)
+    return replace(state, payment_links=links)
 
 
 @_evolve.register(e.PaymentRecorded)

@@ -170,13 +170,24 @@ def retry_payment(decision: Decision, invoice_id: UUID) -> None:
     request_payment(decision, invoice_id, at=decision.now)
 
 
+def cancel_payments(decision: Decision, invoice_id: UUID) -> None:
+    """Have what is under way for an invoice stopped."""
+    for payment in decision.state.payments.values():
+        if payment.invoice_id == invoice_id:
+            event = e.PaymentCancelRequested(customer=decision.state.profile, payment=payment)
+            decision.record(event)
+
+
 def record_outcome(decision: Decision, payment_id: UUID, outcome: PaymentOutcome) -> None:
     """Fold a provider's report into its payment; a repeated or late report changes nothing."""
     payment = decision.state.payments.get(payment_id)
     if payment is None:
         if payment_id in decision.state.settled_payments:
             return
-        raise NotFound("payment")
+        link = decision.state.payment_links.get(payment_id)
+        if link is None:
+            raise NotFound("payment")
+        payment = replace(link.payment, created_at=decision.now)
     moved = replace(
         payment,
         status=outcome.status,

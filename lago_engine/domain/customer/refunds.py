@@ -54,6 +54,10 @@ def record_refund_outcome(
     status: RefundStatus = "pending"
     if outcome.payment_status in ("succeeded", "failed"):
         status = "succeeded" if outcome.payment_status == "succeeded" else "failed"
+    known_as = outcome.provider_payment_id or refund.provider_refund_id
+    if status == "pending" and known_as == refund.provider_refund_id:
+        return
+    refund = replace(refund, provider_refund_id=known_as)
     changed = replace(refunded(note, status, at=decision.now), updated_at=decision.now)
     decision.record(
         e.RefundStatusChanged(

@@ -158,6 +158,17 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
 
 
+class PaymentLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A hosted page on which an invoice can be paid (payments.md §6).
+
+    payment: what the page is for; it becomes a payment with the provider's first report. Its id names the page.
+    """
+
+    payment: Payment
+    url: str
+    expires_at: datetime
+
+
 class BilledUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How far the usage of a subscription is billed in advance, and what that leaves to be known.
 
@@ -187,7 +198,10 @@ class BilledUnits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
-    """Money of a credit note that a provider is to give back, out of one payment (payments.md §9)."""
+    """Money of a credit note that a provider is to give back, out of one payment (payments.md §9).
+
+    provider_refund_id: what the provider calls it; only written once it said so.
+    """
 
     credit_note_id: UUID
     payment_id: UUID
@@ -198,6 +212,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     amount_cents: int
     amount_currency: str
     idempotency_key: str
+    provider_refund_id: str | UnsetType = UNSET
 
 
 class BookedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +231,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     payments: attempts without a final outcome. settled_payments: ids that are final (late news is ignored).
     usage_windows in use follow from subscriptions and drafts. billed_usage: by subscription, of charges paid in advance.
     regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
+    payment_links: hosted pages by the id of their payment, oldest first.
     applied_coupons, credit_notes, wallets: all of them, oldest first. inbound: every transaction that brought or may
     bring credits. booked: by idempotency key, of the last day. open_invoices: in full those that wait, unseen, for their payment. refunds: by credit note, those without a final outcome.
     unit_steps: units of fixed charges over time, by subscription and by the charge's id on the plan it was put on, in
@@ -235,6 +251,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     items_count: int = 0
     billed_usage: Mapping[UUID, BilledUsage] = {}
     regrouping: Mapping[UUID, StandaloneFee] = {}
+    payment_links: Mapping[UUID, PaymentLink] = {}
     wallets: Mapping[UUID, Wallet] = {}
     inbound: Mapping[UUID, WalletTransaction] = {}
     open_invoices: Mapping[UUID, Invoice] = {}

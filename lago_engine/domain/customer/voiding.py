@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from lago_engine.domain import events as e
+from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.credit_note_limits import (
     Parts,
     fees_of,
@@ -24,10 +26,11 @@ from lago_engine.domain.customer.credit_notes import (
     spread,
 )
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.payments import cancel_payments
 from lago_engine.domain.customer.state import InvoiceRecord
 from lago_engine.domain.customer.wallet_ledger import give_back_credits
 from lago_engine.domain.decimals import precise
-from lago_engine.domain.invoicing.applied_coupon import given_back
+from lago_engine.domain.invoicing.applied_coupon import AppliedCoupon, given_back
 from lago_engine.domain.invoicing.credit_note import CreditNote
 from lago_engine.domain.invoicing.credit_note_amounts import (
     creditable,
@@ -64,6 +67,7 @@ def void_invoice(decision: Decision, invoice_id: UUID, given: Mapping[str, Any])
         _give_back(decision, record, credit)
     if not with_note:
         give_back_credits(decision, record)
+    cancel_payments(decision, record.id)
 
 
 def _check_amounts(decision: Decision, record: InvoiceRecord, parts: Parts) -> None:
@@ -100,19 +104,29 @@ def _give_back(decision: Decision, record: InvoiceRecord, credit: Credit) -> Non
     state, now, amount = decision.state, decision.now, credit.amount_cents
     if credit.applied_coupon_id is not None:
         applied = state.applied_coupons[credit.applied_coupon_id]
-        coupon = decision.organization.coupons_by_id[applied.coupon_id]
-        is_over = coupon.deleted_at is not None or coupon.terminated_at(now) is not None
-        restored = given_back(applied, amount, may_revive=not is_over)
+        back = coupon_back(applied, amount, decision.organization, at=now)
         decision.record(
-            e.CouponGivenBack(applied_coupon=restored, invoice_id=record.id, amount_cents=amount)
+            e.CouponGivenBack(applied_coupon=back, invoice_id=record.id, amount_cents=amount)
         )
         return
     note = state.credit_notes[credit.item_id]
     if note.credit_status != "voided":
-        balance = note.balance_amount_cents + amount
-        back = replace(
-            note, balance_amount_cents=balance, credit_status="available", updated_at=now
-        )
+        restored = note_back(note, amount, at=now)
         decision.record(
-            e.CreditNoteRestored(credit_note=back, invoice_id=record.id, amount_cents=amount)
+            e.CreditNoteRestored(credit_note=restored, invoice_id=record.id, amount_cents=amount)
         )
+
+
+def coupon_back(
+    applied: AppliedCoupon, amount_cents: int, organization: OrganizationState, *, at: datetime
+) -> AppliedCoupon:
+    """A coupon of a customer after an invoice that used it was voided; it works again if its coupon still does."""
+    coupon = organization.coupons_by_id[applied.coupon_id]
+    is_over = coupon.deleted_at is not None or coupon.terminated_at(at) is not None
+    return given_back(applied, amount_cents, may_revive=not is_over)
+
+
+def note_back(note: CreditNote, amount_cents: int, *, at: datetime) -> CreditNote:
+    """A credit note after an invoice that it had paid was voided."""
+    balance = note.balance_amount_cents + amount_cents
+    return replace(note, balance_amount_cents=balance, credit_status="available", updated_at=at)

@@ -35,6 +35,18 @@ class Settlement(msgspec.Struct, frozen=True):
     status: Literal["succeeded", "failed", "canceled"]
 
 
+class Holding(msgspec.Struct, frozen=True):
+    """Whether refunds are held."""
+
+    hold: bool
+
+
+class RefundSettlement(msgspec.Struct, frozen=True):
+    """How a refund that was held ends."""
+
+    status: Literal["succeeded", "failed"]
+
+
 async def settle(app: web.Application, payment_id: str, status: PaymentStatus) -> Payment:
     """Ends an open payment and tells by webhook; an ended one is left alone, without webhook."""
     before = app[PSP].find_payment(payment_id)
@@ -74,6 +86,29 @@ async def settle_payment(request: web.Request) -> web.Response:
     """`{"status": "succeeded"}`: the end of an open payment, told by webhook."""
     status = (await body_of(request, Settlement)).status
     return answer(await settle(request.app, request.match_info["id"], status))
+
+
+@ROUTES.put("/control/refunds")
+async def hold_refunds(request: web.Request) -> web.Response:
+    """`{"hold": true}`: refunds from now on take until they are settled."""
+    request.app[PSP].holds_refunds = (await body_of(request, Holding)).hold
+    return web.Response(status=204)
+
+
+@ROUTES.get("/control/refunds")
+async def list_refunds(request: web.Request) -> web.Response:
+    """All refunds in order."""
+    return answer(list(request.app[PSP].refunds.values()))
+
+
+@ROUTES.post("/control/refunds/{id}/settle")
+async def settle_refund(request: web.Request) -> web.Response:
+    """`{"status": "failed"}`: the end of a refund that was held, told by webhook."""
+    psp, postman = request.app[PSP], request.app[POSTMAN]
+    status = (await body_of(request, RefundSettlement)).status
+    refund = psp.settle_refund(request.match_info["id"], status)
+    await postman.send(psp.event(f"refund.{status}", postman.now_s(), refund=refund))
+    return answer(refund)
 
 
 @ROUTES.get("/control/webhooks")

@@ -17,6 +17,7 @@ _DIGITS = dict.fromkeys(
      "VUV", "XAF", "XOF", "XPF"), 0
 ) | dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3)  # fmt: skip
 
+RefundStatus = Literal["processing", "succeeded", "failed"]
 PaymentStatus = Literal["processing", "requires_action", "succeeded", "failed", "canceled"]
 
 
@@ -94,12 +95,12 @@ class RefundInput(msgspec.Struct, frozen=True):
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
-    """A refund, always complete at once."""
+    """A refund; complete at once, unless refunds are held."""
 
     id: str
     payment: str
     amount: Amount
-    status: Literal["succeeded"] = "succeeded"
+    status: RefundStatus = "succeeded"
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +165,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of a webhook; `type` is `payment.<status>`, `refund.succeeded` or `method.added`."""
+    """Body of a webhook; `type` is `payment.<status>`, `refund.<status>` or `method.added`."""
 
     id: str
     type: str

@@ -215,8 +215,13 @@ def _declined(
     )
 
 
-def _refunded(refund: dialect.Refund) -> Succeeded:
-    return Succeeded(provider_ref=refund.id, amount=_money(refund.amount))
+def _refunded(refund: dialect.Refund) -> Outcome:
+    if refund.status == "succeeded":
+        return Succeeded(provider_ref=refund.id, amount=_money(refund.amount))
+    if refund.status == "processing":
+        return Pending(provider_ref=refund.id)
+    problem = dialect.Problem("refund_failed", "The bank did not take the refund.")
+    return _declined(problem, provider_ref=refund.id)
 
 
 def _money(amount: dialect.Amount) -> Money:

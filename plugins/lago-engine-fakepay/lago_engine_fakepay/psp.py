@@ -21,6 +21,7 @@ from lago_engine_fakepay.dialect import (
     PaymentStatus,
     Problem,
     Refund,
+    RefundStatus,
     Session,
     SessionInput,
 )
@@ -44,6 +45,7 @@ class Psp:
         self.customers: dict[str, Customer] = {}
         self.payments: dict[str, Payment] = {}
         self.refunds: dict[str, Refund] = {}
+        self.holds_refunds = False
         self.sessions: dict[str, tuple[Session, SessionInput]] = {}
         self._requests: dict[str, bytes] = {}
         self._behaviours: dict[str, Behaviour] = {}
@@ -149,7 +151,27 @@ class Psp:
             self.payments[payment_id] = msgspec.structs.replace(
                 payment, refunded=Amount.of(refunded, amount.currency)
             )
-            self.refunds[refund_id] = Refund(id=refund_id, payment=payment_id, amount=amount)
+            status: RefundStatus = "processing" if self.holds_refunds else "succeeded"
+            self.refunds[refund_id] = Refund(
+                id=refund_id, payment=payment_id, amount=amount, status=status
+            )
+        return self.refunds[refund_id]
+
+    def settle_refund(self, refund_id: str, status: RefundStatus) -> Refund:
+        """Ends a refund under way; raises `Refused` (404) for one that is unknown or has ended.
+
+        A failed one is money that stays with the merchant.
+        """
+        refund = self.refunds.get(refund_id)
+        if refund is None or refund.status != "processing":
+            raise Refused(404, "refund_not_found", "There is no such refund under way.")
+        if status == "failed":
+            payment = self.find_payment(refund.payment)
+            left = payment.refunded.minor() - refund.amount.minor()
+            self.payments[payment.id] = msgspec.structs.replace(
+                payment, refunded=Amount.of(left, refund.amount.currency)
+            )
+        self.refunds[refund_id] = msgspec.structs.replace(refund, status=status)
         return self.refunds[refund_id]
 
     def operation(self, *, key: str | None = None, operation_id: str | None = None) -> Operation:

@@ -121,7 +121,7 @@ async def create_refund(request: web.Request) -> web.Response:
     key = request.headers.get("Idempotency-Key", "")
     refund = psp.refund(key, request.match_info["id"], wanted.amount)
     if len(psp.refunds) > refunds_before:
-        event = psp.event("refund.succeeded", postman.now_s(), refund=refund)
+        event = psp.event(f"refund.{refund.status}", postman.now_s(), refund=refund)
         postman.later(0, lambda: postman.send(event))
     return answer(refund, status=201)
 

@@ -4,7 +4,7 @@
 //! in flight → (commit) → recent, in memory → (spill) → runs on disk → (merge) → fewer runs
 //! ```
 //! `recent` is a hash set, a `run` an immutable sorted file whose `filter` in memory answers most questions; `index` moves
-//! fingerprints along in the background. Memory is bounded by how many are recent, and 12.5 bits for each in a run.
+//! fingerprints along in the background. Memory is bounded by how many are recent, and 16.5 bits for each in a run.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;

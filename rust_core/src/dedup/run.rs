@@ -1,13 +1,13 @@
 //! A run: an immutable file of sorted fingerprints, with what finds one of them by a single read.
 //!
 //! ```text
-//! header   64   magic "LAGORUN" and format version 1 · number u64 · secret check 16 · keys u64 · zeros · CRC-32 u32
+//! header   64   magic "LAGORUN" and format version 2 · number u64 · secret check 16 · keys u64 · zeros · CRC-32 u32
 //! blocks   n ×  4096: up to 255 fingerprints 16 · zeros · CRC-32 u32 of the block before it
 //! fences   n ×  first fingerprint of the block 16
 //! filter   m ×  32 (`filter.rs`)
 //! CRC-32   u32  of fences and filter
 //! ```
-//! Fences and filter stay in memory: 12.5 bits per fingerprint.
+//! Fences and filter stay in memory: 16.5 bits per fingerprint.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -18,7 +18,7 @@ use crate::error::{corrupt, CoreError, Result};
 use crate::id::Id;
 use crate::wire::{put_id, put_u32, put_u64, Reader};
 
-const MAGIC: &[u8; 8] = b"LAGORUN\x01";
+const MAGIC: &[u8; 8] = b"LAGORUN\x02";
 const HEADER_BYTES: usize = 64;
 const BLOCK_BYTES: usize = 4096;
 const KEY_BYTES: usize = size_of::<Id>();

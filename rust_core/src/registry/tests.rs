@@ -2,7 +2,7 @@ use super::*;
 use crate::advance::Arrival;
 use crate::bucket::empty_buckets;
 use crate::fold::Aggregation;
-use crate::property::Moment;
+use crate::property::{Moment, Sample};
 use crate::reading::Period;
 
 const ORG: Id = 1;
@@ -53,7 +53,18 @@ fn event(registry: &mut Registry, timestamp_us: i64) {
         properties: b"{}",
         computed: None,
     };
-    registry.fold(KEY, 0, b"calls", &sample, &ARRIVAL).unwrap();
+    fold(registry, sample);
+}
+
+fn fold(registry: &mut Registry, sample: Sample<'_>) {
+    let event = Committed {
+        external_key: KEY,
+        stream: 0,
+        code: b"calls".into(),
+        sample,
+        arrival: ARRIVAL,
+    };
+    registry.fold_all([event].into_iter()).unwrap();
 }
 
 fn counts(registry: &Registry) -> Option<Vec<u64>> {
@@ -166,7 +177,7 @@ fn recurring_metrics_carry_over_into_the_next_window() {
             properties: br#"{"n":1.5}"#,
             computed: None,
         };
-        registry.fold(KEY, 0, b"calls", &sample, &ARRIVAL).unwrap();
+        fold(&mut registry, sample);
     }
     let units = |registry: &Registry, window| {
         let totals = registry.read_window(5, window, Period::default()).unwrap();
