@@ -46,10 +46,15 @@ async def answer_payments(call: Call, *, parent: str | None = None) -> web.Respo
 
 def payment_filters(params: Params) -> Iterator[Condition]:
     """The filters of `GET /payments`."""
+    yield from of_invoice(params, "invoice_ids")
+    yield from filters.equals("external_customer_id", params.text("external_customer_id"))
+
+
+def of_invoice(params: Params, member: str) -> Iterator[Condition]:
+    """The filter `invoice_id` on a list of ids."""
     invoice_id = params.text("invoice_id")
     if invoice_id is not None:
-        yield Filter("invoice_ids", "has_item", _uuid(invoice_id))
-    yield from filters.equals("external_customer_id", params.text("external_customer_id"))
+        yield Filter(member, "has_item", _uuid(invoice_id))
 
 
 def _uuid(text: str) -> str:

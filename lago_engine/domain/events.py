@@ -30,6 +30,7 @@ from lago_engine.domain.customer.state import (
     InvoiceMetadata,
     Payment,
     PaymentLink,
+    PaymentReceipt,
     Refund,
     Subscription,
 )
@@ -521,21 +522,26 @@ class PaymentCancelRequested(DomainEvent, frozen=True, tag="payment_cancel_reque
 
 
 class PaymentRecorded(DomainEvent, frozen=True, tag="payment_recorded.v1"):
-    """A manual payment."""
+    """A manual payment, and the receipt for it."""
 
     customer: CustomerProfile
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+    receipt: PaymentReceipt | None = None
 
 
 class PaymentStatusChanged(DomainEvent, frozen=True, tag="payment_status_changed.v1"):
-    """What the provider answered or reported; the invoice's status and paid total after it."""
+    """What the provider answered or reported; the invoice's status and paid total after it.
+
+    receipt: for a payment that succeeded.
+    """
 
     customer: CustomerProfile
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+    receipt: PaymentReceipt | None = None
 
 
 class DocumentGenerated(DomainEvent, frozen=True, tag="document_generated.v1"):

@@ -493,7 +493,11 @@ def _(event: e.PaymentRecorded | e.PaymentStatusChanged, state: CustomerState) -
     )
     if event.payment.type == "provider" and event.payment.payment_status == "succeeded":
         settled = replace(settled, provider_payment=event.payment)
-    state = replace(state, invoices=_with(state.invoices, record.id, settled))
+    state = replace(
+        state,
+        invoices=_with(state.invoices, record.id, settled),
+        receipts_count=state.receipts_count + (event.receipt is not None),
+    )
     if isinstance(event, e.PaymentRecorded):
         return replace(state, items_count=state.items_count + 1)
     return _payment_moved(state, event.payment)

@@ -158,6 +158,14 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
 
 
+class PaymentReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the customer is given for a payment that succeeded (payments.md §10)."""
+
+    id: UUID
+    number: str
+    created_at: datetime
+
+
 class PaymentLink(msgspec.Struct, frozen=True, kw_only=True):
     """A hosted page on which an invoice can be paid (payments.md §6).
 
@@ -249,6 +257,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Mapping[UUID, Refund] = {}
     last_sequential_id: int = 0
     items_count: int = 0
+    receipts_count: int = 0
     billed_usage: Mapping[UUID, BilledUsage] = {}
     regrouping: Mapping[UUID, StandaloneFee] = {}
     payment_links: Mapping[UUID, PaymentLink] = {}
