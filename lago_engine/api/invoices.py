@@ -29,7 +29,7 @@ from lago_engine.domain.commands import (
     UpdateInvoice,
     VoidInvoice,
 )
-from lago_engine.domain.events import InvoiceClosed, InvoiceFinalized
+from lago_engine.domain.events import InvoiceClosed
 from lago_engine.domain.invoicing.model import PaymentStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
@@ -210,9 +210,8 @@ async def create(call: Call) -> web.Response:
         customer_id=call.organization.customer_id(external_id),
         input=given,
     )
-    finalized = event_of(await call.execute(command), InvoiceFinalized)
-    assert finalized is not None
-    return await answer_invoice(call, finalized.invoice.id)
+    (invoice_id,) = await call.book(command)
+    return await answer_invoice(call, invoice_id)
 
 
 async def void(call: Call) -> web.Response:
