@@ -21,7 +21,7 @@ from lago_engine.actors.previewing import preview
 from lago_engine.actors.usage import WindowNotReady
 from lago_engine.audit.explain import InvoiceExplained, explain_stored
 from lago_engine.documents.issuing import DocumentIssuer
-from lago_engine.documents.stored import Kind, stored_pdf
+from lago_engine.documents.stored import stored_pdf
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
@@ -44,7 +44,7 @@ from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.preview_input import customer_key
 from lago_engine.domain.customer.state import CustomerState, PaymentLink, Subscription
 from lago_engine.domain.events import DomainEvent, FeeCreated, WalletCreated, WebhookEndpointDeleted
-from lago_engine.domain.invoicing.issued import issuer_of
+from lago_engine.domain.invoicing.issued import DocumentKind, issuer_of
 from lago_engine.domain.rating.current_usage import current_usage
 from lago_engine.domain.rating.projected_usage import projected_usage
 from lago_engine.domain.rating.usage_question import (
@@ -320,6 +320,12 @@ class Engine:
 
     # --- reads ---------------------------------------------------------------------------------
 
+    async def booked(self, customer_id: UUID, idempotency_key: str) -> Sequence[UUID]:
+        """Ids of what an earlier request of the customer booked under this key."""
+        state = await self.partition.customer_state(customer_id)
+        assert state is not None
+        return state.booked[idempotency_key].made
+
     async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None:
         return await self.partition.customer_state(ids.customer_id(organization_id, external_id))
 
@@ -495,7 +501,9 @@ class Engine:
         )
         return await self.partition.read(search)
 
-    async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
+    async def document_pdf(
+        self, organization_id: UUID, kind: DocumentKind, document_id: UUID
+    ) -> bytes:
         """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""
         issuer = issuer_of(self.organization(organization_id).organization)
         wanted = self.store, organization_id, kind, document_id, issuer

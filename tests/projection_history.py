@@ -35,6 +35,8 @@ from lago_engine.domain.customer.profile import (
 from lago_engine.domain.customer.state import (
     InvoiceMetadata,
     Payment,
+    PaymentLink,
+    PaymentReceipt,
     PlanChange,
     Refund,
     Subscription,
@@ -529,6 +531,9 @@ PAYING: tuple[DomainEvent, ...] = (
         payment=TRANSFER,
         invoice_payment_status="pending",
         invoice_total_paid_amount_cents=2019,
+        receipt=PaymentReceipt(
+            id=make_id("receipt"), number=f"{CUSTOMER.slug}-RCPT-000001", created_at=BILLED_AT
+        ),
     ),
     events.PaymentRequested(customer=CUSTOMER, payment=SECOND_ATTEMPT),
     payment_change(
@@ -687,7 +692,7 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.RefundRequested(customer=CUSTOMER, refund=REFUND),
     events.RefundStatusChanged(
         customer=CUSTOMER,
-        refund=REFUND,
+        refund=replace(REFUND, provider_refund_id="re_1"),
         credit_note=replace(CREDIT_NOTE, refund_status="failed"),
         error_code="expired",
         error_message="The card is gone.",
@@ -705,6 +710,14 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.InvoiceDeleted(invoice=UNWANTED),
     events.InvoicePaymentDisputeLost(invoice_id=FINAL.id, lost_at=BILLED_AT),
     events.InvoicePaymentStatusUpdated(invoice_id=FINAL.id, payment_status="failed"),
+    events.PaymentLinkOpened(
+        customer=CUSTOMER,
+        link=PaymentLink(
+            payment=replace(ATTEMPT, id=make_id("paid by link")),
+            url="https://pay.example/1",
+            expires_at=BILLED_AT + timedelta(days=1),
+        ),
+    ),
     events.DocumentGenerated(
         document=GeneratedDocument(
             kind="invoice",

@@ -16,6 +16,7 @@ import msgspec
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.evolve import evolve_customer
 from lago_engine.domain.customer.state import CustomerState
+from lago_engine.domain.packing import Packer
 from lago_engine.store.codec import EventCodec, unpack_state
 from lago_engine.store.port import Store
 
@@ -40,8 +41,7 @@ class _Saved(msgspec.Struct, frozen=True):
 _SCHEMA: Final = sha256(
     msgspec.json.encode(msgspec.json.schema(CustomerState), order="deterministic")
 ).hexdigest()
-_encode = msgspec.msgpack.Encoder(decimal_format="string").encode
-_decode = msgspec.msgpack.Decoder(_Saved).decode
+_packer = Packer(_Saved)
 
 
 class Residents:
@@ -110,7 +110,7 @@ class Residents:
         if raw is None:
             return None, 0
         try:
-            saved = _decode(raw)
+            saved = _packer.unpacked(raw)
         except msgspec.ValidationError:
             return None, 0  # Of another shape of the state: the events are the authority.
         return (saved.state, saved.version) if saved.schema == _SCHEMA else (None, 0)
@@ -127,4 +127,4 @@ def _key(customer_id: UUID) -> str:
 
 def _save(resident: Resident) -> bytes:
     assert resident.state is not None
-    return _encode(_Saved(_SCHEMA, resident.version, resident.state))
+    return _packer.packed(_Saved(_SCHEMA, resident.version, resident.state))

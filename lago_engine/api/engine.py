@@ -13,12 +13,12 @@ from uuid import UUID
 
 import msgspec
 
-from lago_engine.documents.stored import Kind
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
 from lago_engine.domain.customer.payments import PaymentOutcome
 from lago_engine.domain.customer.state import CustomerState, PaymentLink
 from lago_engine.domain.events import DomainEvent
+from lago_engine.domain.invoicing.issued import DocumentKind
 from lago_engine.domain.rating.usage_question import UsageQuestion
 from lago_engine.projecting.presenting import PreviewedInvoice
 from lago_engine.store.port import Store
@@ -51,6 +51,9 @@ class Engine(Protocol):
 
     def now(self, organization_id: UUID) -> datetime:
         """The organization's clock."""
+
+    async def booked(self, customer_id: UUID, idempotency_key: str) -> Sequence[UUID]:
+        """Ids of what an earlier request of the customer booked under this key."""
 
     async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None: ...
 
@@ -124,7 +127,9 @@ class Engine(Protocol):
     ) -> PreviewedInvoice:
         """The invoice that would follow from what a request supposes, as its documents would be. Stores nothing."""
 
-    async def document_pdf(self, organization_id: UUID, kind: Kind, document_id: UUID) -> bytes:
+    async def document_pdf(
+        self, organization_id: UUID, kind: DocumentKind, document_id: UUID
+    ) -> bytes:
         """The file of a finalized or voided invoice, or of a credit note. Raises NotFound."""
 
     async def explain_invoice(self, organization_id: UUID, invoice_id: UUID) -> msgspec.Struct:

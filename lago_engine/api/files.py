@@ -17,29 +17,35 @@ from aiohttp import web
 
 from lago_engine.api.call import ENGINE, SETTINGS
 from lago_engine.api.routes import Route
-from lago_engine.documents.stored import Kind
+from lago_engine.domain.invoicing.issued import DocumentKind
 
 MAC_BYTES: Final = 16
 
-FOLDERS: Final[dict[str, Kind]] = {"invoices": "invoice", "credit_notes": "credit_note"}
+FOLDERS: Final[dict[str, DocumentKind]] = {
+    "invoices": "invoice",
+    "credit_notes": "credit_note",
+    "payment_receipts": "payment_receipt",
+}
 """Part of the path → what its files show."""
 
 
-def file_url(request: web.Request, kind: Kind, organization_id: UUID, document_id: UUID) -> str:
-    """Where the PDF of an invoice or a credit note can be fetched."""
+def file_url(
+    request: web.Request, kind: DocumentKind, organization_id: UUID, document_id: UUID
+) -> str:
+    """Where the PDF of an invoice, a credit note or a receipt can be fetched."""
     settings = request.app[SETTINGS]
     base = settings.public_url or str(request.url.origin())
     name = file_name(settings.files_secret, kind, organization_id, document_id)
     return f"{base.rstrip('/')}/files/{kind}s/{name}"
 
 
-def file_name(secret: bytes, kind: Kind, organization_id: UUID, document_id: UUID) -> str:
+def file_name(secret: bytes, kind: DocumentKind, organization_id: UUID, document_id: UUID) -> str:
     """The name of a PDF."""
     ids = organization_id.bytes + document_id.bytes
     return base64.urlsafe_b64encode(ids + _mac(secret, kind, ids)).decode() + ".pdf"
 
 
-def read_file_name(secret: bytes, kind: Kind, name: str) -> tuple[UUID, UUID] | None:
+def read_file_name(secret: bytes, kind: DocumentKind, name: str) -> tuple[UUID, UUID] | None:
     """(organization, object) of a name this server gave for this kind; None for any other."""
     token, _, extension = name.rpartition(".")
     try:
@@ -52,7 +58,7 @@ def read_file_name(secret: bytes, kind: Kind, name: str) -> tuple[UUID, UUID] | 
     return UUID(bytes=ids[:16]), UUID(bytes=ids[16:])
 
 
-def _mac(secret: bytes, kind: Kind, ids: bytes) -> bytes:
+def _mac(secret: bytes, kind: DocumentKind, ids: bytes) -> bytes:
     return hmac.digest(secret, f"{kind} pdf".encode() + ids, "sha256")[:MAC_BYTES]
 
 

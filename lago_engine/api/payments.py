@@ -8,14 +8,13 @@ from uuid import UUID
 from aiohttp import web
 
 from lago_engine.api import filters
-from lago_engine.api.call import Call, event_of
+from lago_engine.api.call import Call
 from lago_engine.api.filters import Condition
 from lago_engine.api.invoices import owner_of
 from lago_engine.api.params import Params
 from lago_engine.api.routes import get, post
 from lago_engine.domain.commands import RecordManualPayment
 from lago_engine.domain.customer.payments import manual_invoice_id
-from lago_engine.domain.events import PaymentRecorded
 from lago_engine.errors import ValidationFailed
 from lago_engine.store.query import Filter
 
@@ -31,9 +30,8 @@ async def create(call: Call) -> web.Response:
         invoice_id=invoice_id,
         input=given,
     )
-    event = event_of(await call.execute(command), PaymentRecorded)
-    assert event is not None
-    return await call.answer(KIND, str(event.payment.id))
+    (payment_id,) = await call.book(command)
+    return await call.answer(KIND, str(payment_id))
 
 
 async def index(call: Call) -> web.Response:
@@ -48,10 +46,15 @@ async def answer_payments(call: Call, *, parent: str | None = None) -> web.Respo
 
 def payment_filters(params: Params) -> Iterator[Condition]:
     """The filters of `GET /payments`."""
+    yield from of_invoice(params, "invoice_ids")
+    yield from filters.equals("external_customer_id", params.text("external_customer_id"))
+
+
+def of_invoice(params: Params, member: str) -> Iterator[Condition]:
+    """The filter `invoice_id` on a list of ids."""
     invoice_id = params.text("invoice_id")
     if invoice_id is not None:
-        yield Filter("invoice_ids", "has_item", _uuid(invoice_id))
-    yield from filters.equals("external_customer_id", params.text("external_customer_id"))
+        yield Filter(member, "has_item", _uuid(invoice_id))
 
 
 def _uuid(text: str) -> str:

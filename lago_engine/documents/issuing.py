@@ -1,4 +1,4 @@
-"""Makes the PDF of every invoice and credit note after it was issued, and records its hash.
+"""Makes the PDF of every invoice, credit note and receipt after it was issued, and records its hash.
 
 Behind the run that issues them, never in its way: on threads of low priority, a batch at a time, in the order of the
 log. The cursor moves past an object only when its document is recorded; what was recorded before is not made again.
@@ -19,11 +19,12 @@ from uuid import UUID
 import structlog
 
 from lago_engine.documents.model import DocumentError
-from lago_engine.documents.stored import Kind, generate
+from lago_engine.documents.stored import generate
 from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import CustomerCommand, RecordDocument
-from lago_engine.domain.invoicing.issued import GeneratedDocument, issuer_of
+from lago_engine.domain.customer.state import PaymentReceipt
+from lago_engine.domain.invoicing.issued import DocumentKind, GeneratedDocument, issuer_of
 from lago_engine.errors import DomainError, UnavailableError
 from lago_engine.store.port import Store
 
@@ -64,7 +65,7 @@ class Wanted(NamedTuple):
     position: int
     organization_id: UUID
     customer_id: UUID
-    kind: Kind
+    kind: DocumentKind
     id: UUID
 
 
@@ -92,9 +93,16 @@ class DocumentIssuer:
 
     def concerns(self, event: e.DomainEvent) -> bool:
         """Whether the event issues something that is printed."""
-        if isinstance(event, e.CreditNoteCreated):
-            return self._workers > 0 and event.credit_note.status == "finalized"
-        return self._workers > 0 and isinstance(event, e.InvoiceFinalized)
+        match event:
+            case e.InvoiceFinalized():
+                issues = True
+            case e.CreditNoteCreated(credit_note=note):
+                issues = note.status == "finalized"
+            case e.PaymentRecorded() | e.PaymentStatusChanged():
+                issues = event.receipt is not None
+            case _:
+                issues = False
+        return issues and self._workers > 0
 
     def saw(self, position: int) -> None:
         """The log was read up to `position`."""
@@ -170,9 +178,14 @@ class DocumentIssuer:
 def _wanted(issued: Issued) -> Wanted:
     match issued.event:
         case e.InvoiceFinalized(invoice=invoice):
-            named: tuple[UUID, Kind, UUID] = invoice.customer.id, "invoice", invoice.id
+            named: tuple[UUID, DocumentKind, UUID] = invoice.customer.id, "invoice", invoice.id
         case e.CreditNoteCreated(credit_note=note):
             named = note.customer_id, "credit_note", note.id
+        case (
+            e.PaymentRecorded(customer=customer, receipt=PaymentReceipt() as receipt)
+            | e.PaymentStatusChanged(customer=customer, receipt=PaymentReceipt() as receipt)
+        ):
+            named = customer.id, "payment_receipt", receipt.id
         case other:
             raise TypeError(f"{type(other).__name__} issues nothing")
     return Wanted(issued.position, issued.organization_id, *named)

@@ -16,13 +16,18 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.documents.model import MissingGlyph
-from lago_engine.documents.render import TEMPLATE, Style, render_credit_note, render_invoice
-from lago_engine.domain.invoicing.issued import GeneratedDocument, Issuer
+from lago_engine.documents.render import (
+    TEMPLATE,
+    Style,
+    render_credit_note,
+    render_invoice,
+    render_receipt,
+)
+from lago_engine.domain.invoicing.issued import DocumentKind, GeneratedDocument, Issuer
 from lago_engine.errors import NotFound
 from lago_engine.store.port import Store
 
 Wire = Mapping[str, Any]
-Kind = Literal["invoice", "credit_note"]
 
 GENERATED: Final = "generated_document"
 """Kind of the documents that keep what was issued."""
@@ -40,9 +45,9 @@ class Printed(NamedTuple):
 
 
 def stored_pdf(
-    store: Store, organization_id: UUID, kind: Kind, document_id: UUID, current: Issuer
+    store: Store, organization_id: UUID, kind: DocumentKind, document_id: UUID, current: Issuer
 ) -> bytes:
-    """The PDF of a finalized or voided invoice, or of a credit note. Blocking. Raises NotFound.
+    """The PDF of a finalized or voided invoice, a credit note or a receipt. Blocking. Raises NotFound.
 
     current: stands in for the issuer of a document that was not generated yet.
     """
@@ -66,7 +71,7 @@ def generated_document(
 
 
 def generate(
-    store: Store, organization_id: UUID, kind: Kind, document_id: UUID, issuer: Issuer
+    store: Store, organization_id: UUID, kind: DocumentKind, document_id: UUID, issuer: Issuer
 ) -> GeneratedDocument | None:
     """Make the document as it is issued; None: it was generated before. Blocking. Raises DocumentError."""
     if generated_document(store, organization_id, document_id) is not None:
@@ -95,7 +100,6 @@ def can_repeat(generated: GeneratedDocument) -> bool:
 
 def repeated_sha256(generated: GeneratedDocument, body: bytes) -> str:
     """The hash of a document that is made again from the stored object it shows."""
-    assert generated.kind != "payment_receipt"
     document = _as_issued(generated.kind, msgspec.json.decode(body))
     return sha256(_print(generated.kind, document, generated.issuer).pdf).hexdigest()
 
@@ -106,14 +110,24 @@ def template_sha256() -> str:
     return sha256(TEMPLATE.read_bytes()).hexdigest()
 
 
-def _print(kind: Kind, document: Wire, issuer: Issuer) -> Printed:
+def _print(kind: DocumentKind, document: Wire, issuer: Issuer) -> Printed:
     """PDF/A-3b; an ordinary PDF when a character has no glyph, which PDF/A forbids."""
-    render = render_invoice if kind == "invoice" else render_credit_note
     organization = _organization(issuer)
     try:
-        return Printed(render(document, organization, Style(archival=True)), "a-3b")
+        return Printed(_render(kind, document, organization, Style(archival=True)), "a-3b")
     except MissingGlyph:
-        return Printed(render(document, organization), None)
+        return Printed(_render(kind, document, organization, Style()), None)
+
+
+def _render(kind: DocumentKind, document: Wire, organization: Wire, style: Style) -> bytes:
+    match kind:
+        case "invoice":
+            return render_invoice(document, organization, style)
+        case "credit_note":
+            return render_credit_note(document, organization, style)
+        case "payment_receipt":
+            # The customer as it was when it paid.
+            return render_receipt(document, document["_"]["customer"], organization, style)
 
 
 def _organization(issuer: Issuer) -> Wire:
@@ -122,16 +136,19 @@ def _organization(issuer: Issuer) -> Wire:
     return members | {"billing_configuration": members}
 
 
-def _as_issued(kind: Kind, document: Wire) -> Wire:
-    return {
-        **_settled_later(kind, document),
-        **({"status": "finalized"} if kind == "invoice" else {"credit_status": "available"}),
-    }
+def _as_issued(kind: DocumentKind, document: Wire) -> Wire:
+    match kind:
+        case "invoice":
+            return {**_settled_later(kind, document), "status": "finalized"}
+        case "credit_note":
+            return {**document, "credit_status": "available"}
+        case "payment_receipt":
+            return document
 
 
-def _settled_later(kind: Kind, document: Wire) -> Wire:
-    """Nothing is paid or offset on the day of issue."""
-    if kind == "credit_note":
+def _settled_later(kind: DocumentKind, document: Wire) -> Wire:
+    """Nothing of an invoice is paid or offset on the day of issue."""
+    if kind != "invoice":
         return document
     return {
         **document,

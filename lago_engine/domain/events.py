@@ -26,9 +26,11 @@ from lago_engine.domain.catalog.entities import (
 )
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import (
+    BookedRequest,
     InvoiceMetadata,
     Payment,
     PaymentLink,
+    PaymentReceipt,
     Refund,
     Subscription,
 )
@@ -475,6 +477,12 @@ class WalletTransactionFailed(DomainEvent, frozen=True, tag="wallet_transaction_
     transaction: WalletTransaction
 
 
+class RequestBooked(DomainEvent, frozen=True, tag="request_booked.v1"):
+    """A request with an idempotency key was carried out; repeated, it books nothing."""
+
+    request: BookedRequest
+
+
 class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):
     """A provider is to be asked to give money back, once per `refund.idempotency_key`."""
 
@@ -514,21 +522,26 @@ class PaymentCancelRequested(DomainEvent, frozen=True, tag="payment_cancel_reque
 
 
 class PaymentRecorded(DomainEvent, frozen=True, tag="payment_recorded.v1"):
-    """A manual payment."""
+    """A manual payment, and the receipt for it."""
 
     customer: CustomerProfile
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+    receipt: PaymentReceipt | None = None
 
 
 class PaymentStatusChanged(DomainEvent, frozen=True, tag="payment_status_changed.v1"):
-    """What the provider answered or reported; the invoice's status and paid total after it."""
+    """What the provider answered or reported; the invoice's status and paid total after it.
+
+    receipt: for a payment that succeeded.
+    """
 
     customer: CustomerProfile
     payment: Payment
     invoice_payment_status: Literal["pending", "succeeded", "failed"]
     invoice_total_paid_amount_cents: int
+    receipt: PaymentReceipt | None = None
 
 
 class DocumentGenerated(DomainEvent, frozen=True, tag="document_generated.v1"):

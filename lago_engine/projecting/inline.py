@@ -20,6 +20,7 @@ ENTRY_POINT_GROUP: Final = "lago_engine.projections"
 API_KINDS: Final = (
     "organization",
     "generated_document",
+    "payment_receipt",
     "billable_metric",
     "tax",
     "add_on",

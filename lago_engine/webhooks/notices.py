@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from lago_engine.domain import events
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import Payment, Subscription
+from lago_engine.domain.customer.state import Payment, PaymentReceipt, Subscription
 from lago_engine.domain.events import DomainEvent
 from lago_engine.domain.invoicing.model import Fee, Invoice
 from lago_engine.projecting.presenting import (
@@ -319,6 +319,7 @@ def _invoice_overdue(event: events.InvoicePaymentOverdue, context: Context) -> I
 
 def _payment_recorded(event: events.PaymentRecorded, context: Context) -> Iterator[Notice]:
     yield from _invoice_status(event.payment, event.invoice_payment_status, context)
+    yield from _receipt_created(event.receipt, context)
 
 
 def _payment_changed(event: events.PaymentStatusChanged, context: Context) -> Iterator[Notice]:
@@ -338,6 +339,17 @@ def _payment_changed(event: events.PaymentStatusChanged, context: Context) -> It
     if payment.action_url is not None and before["next_action"] != now["next_action"]:
         yield Notice("payment.requires_action", "payment", lambda: now)
     yield from _invoice_status(payment, event.invoice_payment_status, context)
+    yield from _receipt_created(event.receipt, context)
+
+
+def _receipt_created(receipt: PaymentReceipt | None, context: Context) -> Iterator[Notice]:
+    if receipt is not None:
+        key = str(receipt.id)
+        yield Notice(
+            "payment_receipt.created",
+            "payment_receipt",
+            lambda: _shown("payment_receipt", context.require("payment_receipt", key), context),
+        )
 
 
 def _invoice_status(payment: Payment, status: str, context: Context) -> Iterator[Notice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer.profile import CustomerProfile
-from lago_engine.domain.customer.state import Payment
+from lago_engine.domain.customer.state import Payment, PaymentReceipt
 from lago_engine.domain.events import (
     DomainEvent,
     PaymentLinkOpened,
@@ -13,18 +13,19 @@ from lago_engine.domain.events import (
     PaymentStatusChanged,
 )
 from lago_engine.projecting import Context, Projection
-from lago_engine.projecting.presenting import payment_provider_name
+from lago_engine.projecting.presenting import HIDDEN, payment_provider_name
 from lago_engine.projecting.wire import Members, encode, instant, sort_key
+from lago_projections.customers import customer_object
 
 LINK = "payment_link"
 """Kind of the documents by which a provider's report about a hosted page finds its customer; key: id of the payment."""
 
 
 class PaymentProjection(Projection):
-    """Attempts and recorded transfers; key: lago_id."""
+    """Attempts and recorded transfers, and the receipts for them; key of both: lago_id."""
 
     name = "payments"
-    kinds = ("payment", LINK)
+    kinds = ("payment", "payment_receipt", LINK)
     handles = (PaymentRequested, PaymentRecorded, PaymentStatusChanged, PaymentLinkOpened)
 
     def apply(self, event: DomainEvent, context: Context) -> None:
@@ -33,13 +34,35 @@ class PaymentProjection(Projection):
             return
         assert isinstance(event, PaymentRequested | PaymentRecorded | PaymentStatusChanged)
         payment = event.payment
+        shown = payment_object(event.customer, payment, context.organization)
         context.put(
             "payment",
             str(payment.id),
-            encode(payment_object(event.customer, payment, context.organization)),
+            encode(shown),
             parent=event.customer.external_id,
             sort_key=sort_key(payment.created_at),
         )
+        if not isinstance(event, PaymentRequested) and event.receipt is not None:
+            customer = customer_object(event.customer, context.organization)
+            context.put(
+                "payment_receipt",
+                str(event.receipt.id),
+                encode(receipt_object(event.receipt, shown) | {HIDDEN: {"customer": customer}}),
+                parent=event.customer.external_id,
+                sort_key=sort_key(event.receipt.created_at),
+            )
+
+
+def receipt_object(receipt: PaymentReceipt, payment: Members) -> Members:
+    """A receipt. `file_url` is added by the API."""
+    return {
+        "lago_id": receipt.id,
+        "number": receipt.number,
+        "file_url": None,
+        "xml_url": None,
+        "payment": payment,
+        "created_at": instant(receipt.created_at),
+    }
 
 
 def _put_link(event: PaymentLinkOpened, context: Context) -> None:

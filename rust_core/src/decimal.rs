@@ -223,6 +223,11 @@ impl Decimal {
         self.written().1.trim_start_matches('0').len()
     }
 
+    /// How many digits stand after the decimal point, without trailing zeros.
+    pub fn fraction_digits(&self) -> usize {
+        self.written().2.len()
+    }
+
     /// Plain text with at least one fractional digit: `140.0`.
     pub fn with_fraction(&self) -> String {
         let text = self.to_string();

@@ -93,7 +93,11 @@ pub fn text<'a>(value: &Value<'a>) -> Option<Cow<'a, [u8]>> {
 /// Digits before the point that an amount is computed with; a longer number would make its customer impossible to bill.
 const WHOLE_DIGITS_MAX: usize = 60;
 
-/// JSON numbers count in any notation, strings only as plain decimals `^-?\d+(\.\d+)?$` (metrics.md §4); both up to 10^60.
+/// And after it: a price per unit of less could not be told. Quotients of expressions have about a hundred.
+const FRACTION_DIGITS_MAX: usize = 130;
+
+/// JSON numbers count in any notation, strings only as plain decimals `^-?\d+(\.\d+)?$` (metrics.md §4); both up to 10^60 and
+/// with at most 130 decimals.
 pub fn number(value: &Value<'_>) -> Option<Decimal> {
     let text = value.text()?.decode();
     let number = if value.kind == Kind::Number {
@@ -103,7 +107,10 @@ pub fn number(value: &Value<'_>) -> Option<Decimal> {
     };
     let short =
         text.len() <= WHOLE_DIGITS_MAX && !text.iter().any(|byte| matches!(byte, b'e' | b'E'));
-    (short || number.whole_digits() <= WHOLE_DIGITS_MAX).then_some(number)
+    let bounded = || {
+        number.whole_digits() <= WHOLE_DIGITS_MAX && number.fraction_digits() <= FRACTION_DIGITS_MAX
+    };
+    (short || bounded()).then_some(number)
 }
 
 #[cfg(test)]
@@ -152,8 +159,11 @@ mod tests {
             (format!("\"00{}\"", nines(60)), true),
             ("1e59".to_owned(), true),
             ("1e60".to_owned(), false),
-            ("1e-400".to_owned(), true),
-            (format!("0.{}", nines(400)), true),
+            ("1e-130".to_owned(), true),
+            ("1e-131".to_owned(), false),
+            (format!("0.{}", nines(130)), true),
+            (format!("0.{}", nines(131)), false),
+            (format!("0.5{}", "0".repeat(400)), true),
         ] {
             assert_eq!(number(&value(json.as_bytes())).is_some(), counts, "{json}");
         }

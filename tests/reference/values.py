@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 EXACT = decimal.Context(prec=5000, Emax=999_999, Emin=-999_999)
 BILLABLE_END = Decimal(10) ** 60
+BILLABLE_DECIMALS = 130
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
@@ -36,14 +37,16 @@ def parse_number(text: str, pattern: re.Pattern[str]) -> Decimal | None:
 
 
 def numeric_value(properties: dict[str, Any], field: str) -> Decimal | None:
-    """The property as a number if its text form is `-?digits[.digits]` or it is a JSON number; below 10^60."""
+    """The property as a number if its text form is `-?digits[.digits]` or it is a JSON number; below 10^60 and of few decimals."""
     value = properties.get(field)
     number = None
     if isinstance(value, Number):
         number = parse_number(value.text, NUMBER)
     elif isinstance(value, str):
         number = parse_number(value, PLAIN_NUMBER)
-    return None if number is None or abs(number) >= BILLABLE_END else number
+    if number is None or abs(number) >= BILLABLE_END:
+        return None
+    return number if len(plain(number).partition(".")[2]) <= BILLABLE_DECIMALS else None
 
 
 def text_form(value: Any) -> str | None:

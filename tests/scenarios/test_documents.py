@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from lago_engine.audit.replay import Report, replay
 from lago_engine.bootstrap import event_codec, fingerprint_secret
 from lago_engine.clock import ManualClock
-from lago_engine.documents.stored import Kind, generated_document
+from lago_engine.documents.stored import generated_document
 from lago_engine.domain import commands as c
 from lago_engine.domain import ids
+from lago_engine.domain.invoicing.issued import DocumentKind
 from lago_engine.projecting.inline import find_projections
 
 START = "2024-01-01"
@@ -43,7 +44,7 @@ def replayed(home: Home) -> Report:
         store.close()
 
 
-async def pdf_of(shop: Shop, kind: Kind, document_id: str) -> bytes:
+async def pdf_of(shop: Shop, kind: DocumentKind, document_id: str) -> bytes:
     return await shop.engine.document_pdf(shop.id, kind, UUID(document_id))
 
 
@@ -75,7 +76,11 @@ async def test_the_hash_of_every_document_is_a_fact_that_replays(tmp_path: Path)
         await shop.order(c.CreateCreditNote, "acme", invoice_id=invoice_id, input=note)
         await shop.engine.documents.settle()
         [credit_note] = shop.documents("credit_note")
-        [_, _, of_note] = shop.documents("generated_document")
+        [of_receipt, of_note] = shop.documents("generated_document")[2:]
+        [receipt] = shop.documents("payment_receipt")
+        assert (of_receipt["kind"], of_receipt["number"]) == ("payment_receipt", receipt["number"])
+        pdf = await pdf_of(shop, "payment_receipt", receipt["lago_id"])
+        assert of_receipt["sha256"] == sha256(pdf).hexdigest()
         pdf = await pdf_of(shop, "credit_note", credit_note["lago_id"])
         assert of_note["sha256"] == sha256(pdf).hexdigest()
         assert of_note["issuer"]["legal_name"] == "Acme SA"
@@ -86,7 +91,7 @@ async def test_the_hash_of_every_document_is_a_fact_that_replays(tmp_path: Path)
         assert sha256(voided).hexdigest() != generated[other["lago_id"]]["sha256"]
     home.assert_sound()
     report = replayed(home)
-    assert (report.identical, report.pdfs, report.pdfs_of_others) == (True, 3, 0)
+    assert (report.identical, report.pdfs, report.pdfs_of_others) == (True, 4, 0)
 
 
 async def test_what_was_not_made_before_the_end_is_made_after_the_start(tmp_path: Path) -> None:

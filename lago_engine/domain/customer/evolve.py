@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import singledispatch
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import UnsetType
 from msgspec.structs import replace
@@ -22,6 +23,9 @@ from lago_engine.domain.invoicing.ledger import packed
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoiceLink, PaymentStatus
 from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED
 from lago_engine.domain.wallets.model import WalletTransaction
+
+KEY_LIFE: Final = timedelta(hours=24)
+"""How long an idempotency key counts."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -407,6 +411,14 @@ def _consumed(state: CustomerState, outbound: WalletTransaction) -> CustomerStat
 
 
 @_evolve.register
+def _(event: e.RequestBooked, state: CustomerState) -> CustomerState:
+    request = event.request
+    since = request.booked_at - KEY_LIFE
+    kept = {key: each for key, each in state.booked.items() if each.booked_at > since}
+    return replace(state, booked=_with(kept, request.key, request))
+
+
+@_evolve.register
 def _(event: e.InvoicePaymentStatusUpdated, state: CustomerState) -> CustomerState:
     record = _with_status(state.invoices[event.invoice_id], event.payment_status)
     return replace(state, invoices=_with(state.invoices, record.id, record))
@@ -481,7 +493,11 @@ def _(event: e.PaymentRecorded | e.PaymentStatusChanged, state: CustomerState) -
     )
     if event.payment.type == "provider" and event.payment.payment_status == "succeeded":
         settled = replace(settled, provider_payment=event.payment)
-    state = replace(state, invoices=_with(state.invoices, record.id, settled))
+    state = replace(
+        state,
+        invoices=_with(state.invoices, record.id, settled),
+        receipts_count=state.receipts_count + (event.receipt is not None),
+    )
     if isinstance(event, e.PaymentRecorded):
         return replace(state, items_count=state.items_count + 1)
     return _payment_moved(state, event.payment)

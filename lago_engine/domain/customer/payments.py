@@ -16,7 +16,12 @@ from msgspec.structs import replace
 from lago_engine.domain import events as e
 from lago_engine.domain import ids
 from lago_engine.domain.customer.decision import Decision
-from lago_engine.domain.customer.state import InvoiceRecord, Payment, PaymentState
+from lago_engine.domain.customer.state import (
+    InvoiceRecord,
+    Payment,
+    PaymentReceipt,
+    PaymentState,
+)
 from lago_engine.domain.instants import parse_instant
 from lago_engine.errors import Forbidden, NotAllowed, NotFound, ValidationFailed
 
@@ -138,8 +143,22 @@ def record_payment(
         payment=payment,
         invoice_payment_status=_covered(record, paid) or record.payment_status,
         invoice_total_paid_amount_cents=paid,
+        receipt=_receipt(decision, payment.id),
     )
     decision.record(event)
+
+
+def _receipt(decision: Decision, payment_id: UUID) -> PaymentReceipt | None:
+    """The next receipt of the customer; a partner, who sends the invoices, gets none (payments.md §10)."""
+    profile = decision.state.profile
+    if profile.account_type == "partner":
+        return None
+    number = decision.state.receipts_count + 1
+    return PaymentReceipt(
+        id=ids.derive(payment_id, "receipt"),
+        number=f"{profile.slug}-RCPT-{number:06d}",
+        created_at=decision.now,
+    )
 
 
 def _paid_at(value: object) -> datetime | None:
@@ -214,5 +233,6 @@ def record_outcome(decision: Decision, payment_id: UUID, outcome: PaymentOutcome
         payment=moved,
         invoice_payment_status=status,
         invoice_total_paid_amount_cents=paid,
+        receipt=_receipt(decision, payment_id) if moved.payment_status == "succeeded" else None,
     )
     decision.record(event)

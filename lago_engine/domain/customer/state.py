@@ -158,6 +158,14 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
 
 
+class PaymentReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the customer is given for a payment that succeeded (payments.md §10)."""
+
+    id: UUID
+    number: str
+    created_at: datetime
+
+
 class PaymentLink(msgspec.Struct, frozen=True, kw_only=True):
     """A hosted page on which an invoice can be paid (payments.md §6).
 
@@ -215,6 +223,15 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     provider_refund_id: str | UnsetType = UNSET
 
 
+class BookedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that booked money under an idempotency key. fingerprint: hex SHA-256 of what it sent. made: ids."""
+
+    key: str
+    fingerprint: str
+    booked_at: datetime
+    made: tuple[UUID, ...]
+
+
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     """One customer.
 
@@ -224,7 +241,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
     payment_links: hosted pages by the id of their payment, oldest first.
     applied_coupons, credit_notes, wallets: all of them, oldest first. inbound: every transaction that brought or may
-    bring credits. open_invoices: in full those that wait, unseen, for their payment. refunds: by credit note, those without a final outcome.
+    bring credits. booked: by idempotency key, of the last day. open_invoices: in full those that wait, unseen, for their payment. refunds: by credit note, those without a final outcome.
     unit_steps: units of fixed charges over time, by subscription and by the charge's id on the plan it was put on, in
     the order in which they were set. billed_units: those billed in advance, by subscription.
     """
@@ -240,12 +257,14 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Mapping[UUID, Refund] = {}
     last_sequential_id: int = 0
     items_count: int = 0
+    receipts_count: int = 0
     billed_usage: Mapping[UUID, BilledUsage] = {}
     regrouping: Mapping[UUID, StandaloneFee] = {}
     payment_links: Mapping[UUID, PaymentLink] = {}
     wallets: Mapping[UUID, Wallet] = {}
     inbound: Mapping[UUID, WalletTransaction] = {}
     open_invoices: Mapping[UUID, Invoice] = {}
+    booked: Mapping[str, BookedRequest] = {}
     unit_steps: Mapping[UUID, Mapping[UUID, tuple[UnitStep, ...]]] = {}
     billed_units: Mapping[UUID, tuple[BilledUnits, ...]] = {}
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from lago_engine.domain.invoicing.model import AppliedTax, Fee, Invoice
+from lago_engine.domain.packing import Packer
 
 
 class FeeRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -36,15 +37,14 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
     taxes: tuple[AppliedTax, ...]
 
 
-_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-_decode = msgspec.msgpack.Decoder(Ledger).decode
+_packer = Packer(Ledger)
 
 
 def packed(invoice: Invoice) -> bytes:
     """The ledger of a finalized invoice."""
     zones = {link.subscription_id: link.timezone for link in invoice.links}
     fees = tuple(fee_record(fee, _timezone(fee, zones)) for fee in invoice.fees)
-    return _encode(Ledger(fees, invoice.applied_taxes))
+    return _packer.packed(Ledger(fees, invoice.applied_taxes))
 
 
 def _timezone(fee: Fee, zones: Mapping[UUID, str]) -> str | None:
@@ -56,7 +56,7 @@ def _timezone(fee: Fee, zones: Mapping[UUID, str]) -> str | None:
 
 def unpacked(ledger: bytes) -> Ledger:
     """What `packed` wrote."""
-    return _decode(ledger)
+    return _packer.unpacked(ledger)
 
 
 def fee_record(fee: Fee, timezone: str | None = None) -> FeeRecord:

@@ -38,6 +38,8 @@ from lago_engine.errors import ValidationFailed
 
 MODELS: Final = ("standard", "percentage")
 _PLAIN_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_TEXT_MAX: Final = 1000
+_DECIMALS_MAX: Final = 130
 _ZERO: Final = Decimal(0)
 
 
@@ -99,12 +101,13 @@ def _units(metric: BillableMetric, properties: Mapping[str, Any]) -> Decimal:
 
 def metered_number(value: Any) -> Decimal:
     """What metering takes for a number (metrics.md §4). Raises ValidationFailed."""
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    is_plain = isinstance(value, str) and len(value) <= _TEXT_MAX and _PLAIN_NUMBER.fullmatch(value)
+    if is_number or is_plain:
         number = Decimal(value)
-        if number.adjusted() < DIGITS_MAX:
+        decimals = -int(number.normalize(CONTEXT).as_tuple().exponent)
+        if number.adjusted() < DIGITS_MAX and decimals <= _DECIMALS_MAX:
             return number
-    elif isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value):
-        return parse_decimal(value, field="properties", code="value_is_not_valid_number")
     raise ValidationFailed.of("properties", "value_is_not_valid_number")
 
 
