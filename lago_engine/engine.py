@@ -320,6 +320,12 @@ class Engine:
 
     # --- reads ---------------------------------------------------------------------------------
 
+    async def booked(self, customer_id: UUID, idempotency_key: str) -> Sequence[UUID]:
+        """Ids of what an earlier request of the customer booked under this key."""
+        state = await self.partition.customer_state(customer_id)
+        assert state is not None
+        return state.booked[idempotency_key].made
+
     async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None:
         return await self.partition.customer_state(ids.customer_id(organization_id, external_id))
 

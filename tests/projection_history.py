@@ -692,7 +692,7 @@ CORRECTING: tuple[DomainEvent, ...] = (
     events.RefundRequested(customer=CUSTOMER, refund=REFUND),
     events.RefundStatusChanged(
         customer=CUSTOMER,
-        refund=REFUND,
+        refund=replace(REFUND, provider_refund_id="re_1"),
         credit_note=replace(CREDIT_NOTE, refund_status="failed"),
         error_code="expired",
         error_message="The card is gone.",

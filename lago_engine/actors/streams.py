@@ -73,6 +73,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.WalletTransactionCreated,
     e.WalletTransactionSettled,
     e.WalletTransactionFailed,
+    e.RequestBooked,
     e.RefundRequested,
     e.RefundStatusChanged,
     e.PaymentRequested,

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from lago_engine.api import bodies
 from lago_engine.api.answers import json_bytes, object_answer
@@ -20,7 +22,8 @@ from lago_engine.api.engine import Engine
 from lago_engine.api.params import Params, meta
 from lago_engine.api.settings import ApiSettings
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
+from lago_engine.domain.commands import BookingCommand, CustomerCommand, OrganizationCommand
+from lago_engine.domain.customer.booking import booked_ids
 from lago_engine.domain.events import DomainEvent
 from lago_engine.errors import NotFound
 from lago_engine.payments import ProviderRegistry
@@ -34,6 +37,8 @@ READERS: web.AppKey[Executor] = web.AppKey("READERS")
 """Threads that wait for the database, so that the event loop does not."""
 
 PROVIDERS = web.AppKey("PROVIDERS", ProviderRegistry)
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
 
 Order = tuple[tuple[str, Direction], ...]
 Filters = Iterable[Filter | AnyOf]
@@ -117,6 +122,21 @@ class Call:
         if self.is_test:
             await self.engine.settle(self.organization_id)
         return events
+
+    async def book(self, command: BookingCommand) -> Sequence[UUID]:
+        """Run a command that books money, once for one `Idempotency-Key`; the ids of what it was asked for.
+
+        A repetition books nothing and is answered with what the first one booked.
+        """
+        key = self.request.headers.get(IDEMPOTENCY_KEY)
+        if not key:
+            return booked_ids(command, await self.execute(command))
+        sent = self.request.path.encode() + b"\0" + await bodies.read_body(self.request)
+        keyed = replace(command, idempotency_key=key, fingerprint=sha256(sent).hexdigest())
+        events = await self.execute(keyed)
+        if events:
+            return booked_ids(command, events)
+        return await self.engine.booked(command.customer_id, key)
 
     # --- what it reads -------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from lago_engine.api import filters
 from lago_engine.api.answers import json_answer, object_answer
 from lago_engine.api.bodies import as_text
-from lago_engine.api.call import Call, event_of, parse_uuid
+from lago_engine.api.call import Call, parse_uuid
 from lago_engine.api.files import file_url
 from lago_engine.api.filters import Condition
 from lago_engine.api.invoices import SEARCHED, owner_of
@@ -27,7 +27,6 @@ from lago_engine.domain.commands import (
 )
 from lago_engine.domain.customer.credit_notes import Estimate, estimate_credit_note
 from lago_engine.domain.decimals import as_json_number
-from lago_engine.domain.events import CreditNoteCreated
 from lago_engine.domain.invoicing.credit_note import CreditStatus, Reason, RefundStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
@@ -110,9 +109,8 @@ async def create(call: Call) -> web.Response:
         invoice_id=invoice_id,
         input=given,
     )
-    event = event_of(await call.execute(command), CreditNoteCreated)
-    assert event is not None
-    return await _answer(call, event.credit_note.id)
+    (note_id,) = await call.book(command)
+    return await _answer(call, note_id)
 
 
 async def estimate(call: Call) -> web.Response:

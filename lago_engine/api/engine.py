@@ -52,6 +52,9 @@ class Engine(Protocol):
     def now(self, organization_id: UUID) -> datetime:
         """The organization's clock."""
 
+    async def booked(self, customer_id: UUID, idempotency_key: str) -> Sequence[UUID]:
+        """Ids of what an earlier request of the customer booked under this key."""
+
     async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None: ...
 
     async def execute(

@@ -30,7 +30,7 @@ from lago_engine.domain.commands import (
     UpdateInvoice,
     VoidInvoice,
 )
-from lago_engine.domain.events import InvoiceClosed, InvoiceFinalized
+from lago_engine.domain.events import InvoiceClosed
 from lago_engine.domain.invoicing.model import PaymentStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
@@ -211,9 +211,8 @@ async def create(call: Call) -> web.Response:
         customer_id=ids.customer_id(call.organization_id, external_id),
         input=given,
     )
-    finalized = event_of(await call.execute(command), InvoiceFinalized)
-    assert finalized is not None
-    return await answer_invoice(call, finalized.invoice.id)
+    (invoice_id,) = await call.book(command)
+    return await answer_invoice(call, invoice_id)
 
 
 async def void(call: Call) -> web.Response:

@@ -15,7 +15,6 @@ from lago_engine.api.routes import get, post
 from lago_engine.domain import ids
 from lago_engine.domain.catalog.references import uuid_or_none
 from lago_engine.domain.commands import CreateWalletTransactions
-from lago_engine.domain.events import WalletTransactionCreated
 from lago_engine.errors import ValidationFailed
 from lago_engine.projecting.wire import Members, members, read_string
 from lago_engine.store.query import Filter
@@ -44,8 +43,7 @@ async def create(call: Call) -> web.Response:
         wallet_id=wallet_id,
         input=given,
     )
-    made = [e for e in await call.execute(command) if isinstance(e, WalletTransactionCreated)]
-    shown = [await _shown(call, str(event.transaction.id)) for event in made]
+    shown = [await _shown(call, str(made)) for made in await call.book(command)]
     return json_answer({"wallet_transactions": shown})
 
 

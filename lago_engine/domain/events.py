@@ -26,6 +26,7 @@ from lago_engine.domain.catalog.entities import (
 )
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import (
+    BookedRequest,
     InvoiceMetadata,
     Payment,
     PaymentLink,
@@ -474,6 +475,12 @@ class WalletTransactionFailed(DomainEvent, frozen=True, tag="wallet_transaction_
 
     wallet: Wallet
     transaction: WalletTransaction
+
+
+class RequestBooked(DomainEvent, frozen=True, tag="request_booked.v1"):
+    """A request with an idempotency key was carried out; repeated, it books nothing."""
+
+    request: BookedRequest
 
 
 class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):

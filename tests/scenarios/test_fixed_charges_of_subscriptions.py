@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from engine_kit import ACTOR, Home, Shop, instant, running, sandbox
 
@@ -180,6 +181,18 @@ async def test_a_new_fixed_charge_reaches_running_subscriptions(home: Home) -> N
         await shop.advance_to("2024-07-01")
         assert [fee[1:3] for fee in fees(shop)[2:]] == [("seats", "10.0"), ("desks", "1.0")]
     home.assert_sound()
+
+
+async def test_units_are_part_of_what_is_kept_of_a_customer(home: Home) -> None:
+    async with sandbox(home) as shop:
+        await sold(shop)
+        await shop.subscribe("acme", "team")
+        await override(shop, units=13, **AT_ONCE)
+        state = await shop.engine.customer(shop.id, "acme")
+        assert state is not None
+        assert len(state.billed_units[(await subscription(shop)).id]) == 2
+        kept = msgspec.msgpack.encode(state)
+        assert msgspec.msgpack.decode(kept, type=type(state)) == state
 
 
 async def test_every_customer_follows_once_also_when_told_again(home: Home) -> None:

@@ -236,3 +236,36 @@ async def test_taxes_coupons_and_commitments_know_fixed_charges(home: Home) -> N
             ("commitment", 1000, 200),
         ]
     home.assert_sound()
+
+
+async def test_fewer_units_give_nothing_back_and_more_are_counted_from_the_most(home: Home) -> None:
+    """The invoice of nothing is closed where invoices of zero are skipped, and counts all the same."""
+    async with sandbox(home, finalize_zero_amount_invoice=False) as shop:
+        await seats(shop)
+        await shop.plan("team", 0, fixed_charges=[ahead("10", 10)])
+        await shop.at("2024-06-01")
+        await shop.subscribe("acme", "team")
+        await shop.advance_to("2024-06-10")
+        await units(shop, 8, **AT_ONCE)
+        await shop.advance_to("2024-06-20")
+        await units(shop, 12, **AT_ONCE)
+        assert [fee[3] for fee in fees(shop)] == [10000, 2000]
+        assert [invoice["status"] for invoice in shop.invoices("acme")] == ["finalized"] * 2
+    home.assert_sound()
+
+
+async def test_a_period_that_is_overdue_is_billed_before_more_of_it(home: Home) -> None:
+    async with sandbox(home) as shop:
+        await seats(shop)
+        await shop.plan("team", 0, fixed_charges=[ahead("10", 10)])
+        await shop.at("2024-06-01")
+        await shop.subscribe("acme", "team")
+        # The clock moved and nothing ran, as after a downtime.
+        await shop.at("2024-07-03")
+        await units(shop, 12, **AT_ONCE)
+        assert [(fee[0], fee[3]) for fee in fees(shop) if fee[1] == "fixed_charge"] == [
+            ("2024-06-01", 10000),
+            ("2024-07-01", 10000),
+            ("2024-07-03", 2000),
+        ]
+    home.assert_sound()

@@ -11,6 +11,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
+from lago_engine.domain.customer.booking import is_repeated, remember
 from lago_engine.domain.customer.catalog_changes import (
     follow_add_on,
     follow_metric,
@@ -86,8 +87,13 @@ def decide_customer(
     decision = Decision(state, organization, now=now, usage=usage, in_advance=in_advance)
     if state is None and not isinstance(command, c.UpsertCustomer | c.CreateSubscription):
         raise NotFound(_missing(command))
+    booking = command if isinstance(command, c.BookingCommand) else None
+    if booking is not None and is_repeated(decision, booking):
+        return ()
     _decide(command, decision)
     follow_payments(decision)
+    if booking is not None:
+        remember(decision, booking)
     return decision.recorded
 
 

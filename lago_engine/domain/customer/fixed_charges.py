@@ -121,6 +121,6 @@ def invoice_units(
         if each.pay_in_advance and each.origin_id in fixed_charge_ids
     ]
     inputs = [profile, given.items, given.dates, hashed(given)]
-    credits = [each for each in (given.coupons, given.credit_notes) if each]
+    credits = [each for each in (given.coupons, given.credit_notes, given.wallets) if each]
     invoice = assemble(given, lines, now=at)
     finalize(decision, invoice, hash_of([*inputs, *credits]), at=at)

@@ -50,6 +50,8 @@ def follow_units(
     at_once &= changed.keys()
     if at_once:
         subscription = _up_to_date(decision, subscription)
+        if subscription.status != "active":
+            return
     now = _from_now(decision, subscription)
     for key, each in changed.items():
         later = now if key in at_once else _next_period(decision, subscription, now)
@@ -61,7 +63,7 @@ def follow_units(
         )
         set_units(decision, subscription, key, step, at=decision.now)
     plan = plan_of(subscription, decision.organization)
-    if (due := in_advance(plan) & at_once) and subscription.status == "active":
+    if due := in_advance(plan) & at_once:
         invoice_units(decision, subscription, due, at=now)
 
 
