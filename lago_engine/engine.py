@@ -22,11 +22,11 @@ from lago_engine.actors.usage import WindowNotReady
 from lago_engine.audit.explain import InvoiceExplained, explain_stored
 from lago_engine.documents.issuing import DocumentIssuer
 from lago_engine.documents.stored import stored_pdf
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import PaymentConnection
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     CreateSubscription,
+    DeleteCustomer,
     FollowPlan,
     LeavePlan,
     RecordPaymentLink,
@@ -76,6 +76,7 @@ T = TypeVar("T")
 
 AFTER_WHAT_IS_DUE: Final = (
     CreateSubscription,
+    DeleteCustomer,
     FollowPlan,
     LeavePlan,
     TerminateSubscription,
@@ -320,8 +321,18 @@ class Engine:
 
     # --- reads ---------------------------------------------------------------------------------
 
+    async def booked(self, customer_id: UUID, idempotency_key: str) -> Sequence[UUID]:
+        """Ids of what an earlier request of the customer booked under this key."""
+        state = await self.partition.customer_state(customer_id)
+        assert state is not None
+        return state.booked[idempotency_key].made
+
     async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None:
-        return await self.partition.customer_state(ids.customer_id(organization_id, external_id))
+        customer_id = self.organization(organization_id).customer_id(external_id)
+        return await self.partition.customer_state(customer_id)
+
+    async def customer_by_id(self, customer_id: UUID) -> CustomerState | None:
+        return await self.partition.customer_state(customer_id)
 
     async def current_usage(
         self,
@@ -338,7 +349,7 @@ class Engine:
         self, organization_id: UUID, external_customer_id: str
     ) -> Mapping[UUID, Mapping[str, Any]]:
         """By active wallet: the members that say what is left when usage that is not billed yet is counted."""
-        customer_id = ids.customer_id(organization_id, external_customer_id)
+        customer_id = self.organization(organization_id).customer_id(external_customer_id)
         await self.partition.billing_at_once.settle_customer(customer_id)
         while True:
             state = await self.partition.customer_state(customer_id)
@@ -379,7 +390,7 @@ class Engine:
         """A question with the usage that answers it: from the open window if that tells, else from the log."""
         # What is billed at once shows in the usage it was billed for.
         await self.partition.billing_at_once.settle_customer(
-            ids.customer_id(organization_id, external_customer_id)
+            self.organization(organization_id).customer_id(external_customer_id)
         )
         while True:
             state = await self.customer(organization_id, external_customer_id)
@@ -422,7 +433,7 @@ class Engine:
         """The `fee` documents that an event (a JSON object) would have if it came now; nothing is stored."""
         # An event is billed on top of those that came before it.
         await self.partition.billing_at_once.settle_customer(
-            ids.customer_id(organization_id, external_customer_id)
+            self.organization(organization_id).customer_id(external_customer_id)
         )
         while True:
             state = await self.customer(organization_id, external_customer_id)
@@ -507,7 +518,7 @@ class Engine:
         self, organization_id: UUID, given: Mapping[str, Any]
     ) -> PreviewedInvoice:
         """The invoice that would follow from what a request supposes, as its documents would be. Stores nothing."""
-        customer_id = ids.customer_id(organization_id, customer_key(given))
+        customer_id = self.organization(organization_id).customer_id(customer_key(given))
         await self.scheduler.catch_up_customer(organization_id, customer_id)
         return await preview(self.partition, organization_id, customer_id, given)
 
@@ -550,13 +561,13 @@ class Engine:
         found = await self.partition.read(self._concerned, organization_id, news)
         if found is None:
             return
-        external_customer_id, own_id = found
+        customer_id, own_id = found
         if news.kind == "payment":
-            await self.report_payment(organization_id, external_customer_id, own_id, news.outcome)
+            await self.report_payment(organization_id, customer_id, own_id, news.outcome)
             return
         command = RecordRefundOutcome(
             organization_id=organization_id,
-            customer_id=ids.customer_id(organization_id, external_customer_id),
+            customer_id=customer_id,
             credit_note_id=own_id,
             outcome=news.outcome,
         )
@@ -565,21 +576,21 @@ class Engine:
     async def report_payment(
         self,
         organization_id: UUID,
-        external_customer_id: str,
+        customer_id: UUID,
         payment_id: UUID,
         outcome: PaymentOutcome,
     ) -> None:
         """A provider's news about one payment."""
         command = RecordPaymentOutcome(
             organization_id=organization_id,
-            customer_id=ids.customer_id(organization_id, external_customer_id),
+            customer_id=customer_id,
             payment_id=payment_id,
             outcome=outcome,
         )
         await self.execute(command, actor="provider")
 
-    def _concerned(self, organization_id: UUID, news: News) -> tuple[str, UUID] | None:
-        """(external customer id, id of the payment or credit note)."""
+    def _concerned(self, organization_id: UUID, news: News) -> tuple[UUID, UUID] | None:
+        """(customer id, id of the payment or credit note)."""
         get = partial(self.store.documents.get, organization_id)
         body = None
         if news.kind == "refund":
@@ -594,13 +605,12 @@ class Engine:
         if body is None:
             return None
         known = msgspec.json.decode(body)
-        return known["external_customer_id"], UUID(known["lago_id"])
+        return UUID(known["lago_customer_id"]), UUID(known["lago_id"])
 
     async def payment_page(
-        self, organization_id: UUID, external_customer_id: str, invoice_id: UUID, return_url: str
+        self, organization_id: UUID, customer_id: UUID, invoice_id: UUID, return_url: str
     ) -> PaymentLink:
         """The hosted page on which an invoice can be paid; a new one if there is none that is still good."""
-        customer_id = ids.customer_id(organization_id, external_customer_id)
         state = await self.partition.customer_state(customer_id)
         organization = self.organization(organization_id)
         link = wanted_link(state, organization, invoice_id, self.now(organization_id))

@@ -161,8 +161,13 @@ class Shop:
         return await self._execute(kind(organization_id=self.id, **members))
 
     async def order(self, kind: type[c.CustomerCommand], customer: str, **members: Any) -> Any:
+        """A command to the first customer with an external id."""
+        return await self.order_by_id(kind, ids.customer_id(self.id, customer), **members)
+
+    async def order_by_id(
+        self, kind: type[c.CustomerCommand], customer_id: UUID, **members: Any
+    ) -> Any:
         """A customer command."""
-        customer_id = ids.customer_id(self.id, customer)
         return await self._execute(
             kind(organization_id=self.id, customer_id=customer_id, **members)
         )

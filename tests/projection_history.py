@@ -895,9 +895,13 @@ PREPAYING: tuple[DomainEvent, ...] = (
     ),
 )
 
+DELETED: tuple[DomainEvent, ...] = (
+    events.CustomerDeleted(customer=replace(CUSTOMER, deleted_at=BILLED_AT + timedelta(days=41))),
+)
+
 HISTORY = (
     *CONFIGURATION, *SUBSCRIBING, *BILLING, *PAYING, *CHANGING, *CORRECTING, *LEAVING,
-    *STANDING_ALONE, *PREPAYING,
+    *STANDING_ALONE, *PREPAYING, *DELETED,
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from lago_engine.domain.commands import (
     AdvanceTime,
     CreateSubscription,
     CustomerCommand,
+    DeleteCustomer,
     FinalizeInvoice,
     LeavePlan,
     OrganizationCommand,
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 DECIDING_S: Final = 0.01
 """After so long deciding, what is decided is committed first: usage waits for that commit."""
 
-CLOSING = (AdvanceTime, FinalizeInvoice, LeavePlan, TerminateSubscription)
+CLOSING = (AdvanceTime, DeleteCustomer, FinalizeInvoice, LeavePlan, TerminateSubscription)
 """Commands after which usage of a window comes too late to be billed."""
 
 

@@ -33,6 +33,7 @@ def stream_of(event: e.DomainEvent, owner_id: UUID) -> UUID:
 CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.CustomerCreated,
     e.CustomerUpdated,
+    e.CustomerDeleted,
     e.SubscriptionCreated,
     e.SubscriptionStarted,
     e.SubscriptionUpdated,
@@ -73,6 +74,7 @@ CUSTOMER_EVENTS: tuple[type[e.DomainEvent], ...] = (
     e.WalletTransactionCreated,
     e.WalletTransactionSettled,
     e.WalletTransactionFailed,
+    e.RequestBooked,
     e.RefundRequested,
     e.RefundStatusChanged,
     e.PaymentRequested,

@@ -48,7 +48,6 @@ from lago_engine.api import (
 from lago_engine.api.call import ENGINE, PROVIDERS, READERS, SETTINGS
 from lago_engine.api.edge import add_routes, logged, unmatched
 from lago_engine.api.engine import Engine
-from lago_engine.api.routes import Route
 from lago_engine.api.settings import ApiSettings
 from lago_engine.api.traffic import Traffic
 from lago_engine.payments import ProviderRegistry
@@ -89,9 +88,6 @@ RESOURCES = (
 )
 SANDBOX = (test_clock, test_organizations, test_parties)
 
-NOT_BUILT = (("DELETE", "/customers/{external_id}"),)
-"""Operations of Lago on paths that exist here: 404, where another unknown method is 405."""
-
 
 def create_app(
     engine: Engine,
@@ -115,8 +111,6 @@ def create_app(
         add_routes(app, BASE_PATH, resource.ROUTES, traffic)
     for sandboxed in SANDBOX if settings.sandbox else ():
         add_routes(app, BASE_PATH, sandboxed.ROUTES, traffic)
-    not_there = (Route(method, path, not_built) for method, path in NOT_BUILT)
-    add_routes(app, BASE_PATH, not_there, traffic)
     for routes in (files.ROUTES, health.ROUTES, webhooks.INBOUND):
         add_routes(app, "", routes, traffic)
     app.router.add_route("*", "/{path:.*}", logged(unmatched, traffic.route("*", "unmatched")))
@@ -132,7 +126,3 @@ async def reader_threads(app: web.Application) -> AsyncIterator[None]:
 
 async def announce_shutdown(app: web.Application) -> None:
     app[health.STOPPING].set()
-
-
-async def not_built(request: web.Request) -> web.StreamResponse:
-    raise web.HTTPNotFound

@@ -12,7 +12,6 @@ from lago_engine.api.call import Call, event_of, parse_uuid
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, post
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import ApplyCoupon, TerminateAppliedCoupon
 from lago_engine.domain.events import CouponApplied
@@ -29,7 +28,7 @@ async def create(call: Call) -> web.Response:
     external_id = as_text(given.get("external_customer_id"))
     command = ApplyCoupon(
         organization_id=call.organization_id,
-        customer_id=ids.customer_id(call.organization_id, external_id),
+        customer_id=call.organization.customer_id(external_id),
         input=given,
     )
     event = event_of(await call.execute(command), CouponApplied)
@@ -94,7 +93,7 @@ async def destroy(call: Call) -> web.Response:
     await call.execute(
         TerminateAppliedCoupon(
             organization_id=call.organization_id,
-            customer_id=ids.customer_id(call.organization_id, external_id),
+            customer_id=call.organization.customer_id(external_id),
             applied_coupon_id=applied_id,
         )
     )

@@ -8,19 +8,23 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from lago_engine.api import bodies
 from lago_engine.api.answers import json_bytes, object_answer
 from lago_engine.api.auth import presented_key
 from lago_engine.api.engine import Engine
+from lago_engine.api.filters import owned_by
 from lago_engine.api.params import Params, meta
 from lago_engine.api.settings import ApiSettings
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import CustomerCommand, OrganizationCommand
+from lago_engine.domain.commands import BookingCommand, CustomerCommand, OrganizationCommand
+from lago_engine.domain.customer.booking import booked_ids
 from lago_engine.domain.events import DomainEvent
 from lago_engine.errors import NotFound
 from lago_engine.payments import ProviderRegistry
@@ -34,6 +38,8 @@ READERS: web.AppKey[Executor] = web.AppKey("READERS")
 """Threads that wait for the database, so that the event loop does not."""
 
 PROVIDERS = web.AppKey("PROVIDERS", ProviderRegistry)
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
 
 Order = tuple[tuple[str, Direction], ...]
 Filters = Iterable[Filter | AnyOf]
@@ -118,6 +124,21 @@ class Call:
             await self.engine.settle(self.organization_id)
         return events
 
+    async def book(self, command: BookingCommand) -> Sequence[UUID]:
+        """Run a command that books money, once for one `Idempotency-Key`; the ids of what it was asked for.
+
+        A repetition books nothing and is answered with what the first one booked.
+        """
+        key = self.request.headers.get(IDEMPOTENCY_KEY)
+        if not key:
+            return booked_ids(command, await self.execute(command))
+        sent = self.request.path.encode() + b"\0" + await bodies.read_body(self.request)
+        keyed = replace(command, idempotency_key=key, fingerprint=sha256(sent).hexdigest())
+        events = await self.execute(keyed)
+        if events:
+            return booked_ids(command, events)
+        return await self.engine.booked(command.customer_id, key)
+
     # --- what it reads -------------------------------------------------------------------------
 
     async def read(self, function: Callable[..., T], *args: object) -> T:
@@ -159,11 +180,16 @@ class Call:
     ) -> web.Response:
         """The requested page of a list; each item without the sections in `omit`.
 
-        show: how a stored document looks in the list, where `present` is not it.
+        parent: whose documents are listed, for most kinds the external id of a customer. show: how a stored document looks in the list, where `present` is not it.
         """
         page, documents = self.params.page, self.engine.store.documents
+        owned = () if parent is None else owned_by(kind, parent, self.organization)
         query = Query(
-            filters=tuple(filters), parent=parent, order=order, offset=page.offset, limit=page.size
+            filters=(*filters, *owned),
+            parent=parent,
+            order=order,
+            offset=page.offset,
+            limit=page.size,
         )
         shown = show or partial(present, kind, organization=self.organization, now=self.now)
 

@@ -11,13 +11,12 @@ from aiohttp import web
 from lago_engine.api import filters
 from lago_engine.api.answers import json_answer, object_answer
 from lago_engine.api.bodies import as_text
-from lago_engine.api.call import Call, event_of, parse_uuid
+from lago_engine.api.call import Call, parse_uuid
 from lago_engine.api.files import file_url
 from lago_engine.api.filters import Condition
 from lago_engine.api.invoices import SEARCHED, owner_of
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, post, put, update
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     ChangeCreditNoteMetadata,
@@ -27,7 +26,6 @@ from lago_engine.domain.commands import (
 )
 from lago_engine.domain.customer.credit_notes import Estimate, estimate_credit_note
 from lago_engine.domain.decimals import as_json_number
-from lago_engine.domain.events import CreditNoteCreated
 from lago_engine.domain.invoicing.credit_note import CreditStatus, Reason, RefundStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
@@ -110,9 +108,8 @@ async def create(call: Call) -> web.Response:
         invoice_id=invoice_id,
         input=given,
     )
-    event = event_of(await call.execute(command), CreditNoteCreated)
-    assert event is not None
-    return await _answer(call, event.credit_note.id)
+    (note_id,) = await call.book(command)
+    return await _answer(call, note_id)
 
 
 async def estimate(call: Call) -> web.Response:
@@ -205,7 +202,7 @@ async def download(call: Call) -> web.Response:
 async def _owner(call: Call, note_id: UUID) -> UUID:
     """The customer of a note. Raises NotFound."""
     customer = members(members(await call.stored(KIND, str(note_id)))["customer"])
-    return ids.customer_id(call.organization_id, read_string(customer["external_id"]))
+    return UUID(read_string(customer["lago_id"]))
 
 
 # --- its metadata ------------------------------------------------------------------------------

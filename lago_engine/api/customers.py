@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from aiohttp import web
 
 from lago_engine.api import filters, invoices, payments, subscriptions
+from lago_engine.api.answers import object_answer
 from lago_engine.api.bodies import as_text
 from lago_engine.api.call import Call
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
-from lago_engine.api.routes import get, post
-from lago_engine.domain import ids
+from lago_engine.api.routes import delete, get, post
 from lago_engine.domain.catalog.state import OrganizationState
-from lago_engine.domain.commands import UpsertCustomer
+from lago_engine.domain.commands import DeleteCustomer, UpsertCustomer
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.domain.validation import COUNTRIES
 from lago_engine.errors import ValidationFailed
@@ -34,7 +34,7 @@ async def upsert(call: Call) -> web.Response:
     await call.execute(
         UpsertCustomer(
             organization_id=call.organization_id,
-            customer_id=ids.customer_id(call.organization_id, external_id),
+            customer_id=call.organization.customer_id(external_id),
             external_id=external_id,
             input=given,
         )
@@ -79,6 +79,17 @@ async def show(call: Call) -> web.Response:
     return await call.answer(KIND, call.path("external_id"))
 
 
+async def destroy(call: Call) -> web.Response:
+    external_id = call.path("external_id")
+    customer = call.present(KIND, await call.stored(KIND, external_id))
+    command = DeleteCustomer(
+        organization_id=call.organization_id,
+        customer_id=call.organization.customer_id(external_id),
+    )
+    await call.execute(command)
+    return object_answer(KIND, customer)
+
+
 async def _existing(call: Call) -> str:
     """The external id in the path, of a customer that exists. Raises NotFound."""
     external_id = call.path("external_id")
@@ -102,6 +113,7 @@ ROUTES = (
     post("/customers", upsert),
     get("/customers", index),
     get("/customers/{external_id}", show),
+    delete("/customers/{external_id}", destroy),
     get("/customers/{external_id}/invoices", invoice_index),
     get("/customers/{external_id}/payments", payment_index),
     get("/customers/{external_id}/subscriptions", subscription_index),

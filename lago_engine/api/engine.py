@@ -52,7 +52,14 @@ class Engine(Protocol):
     def now(self, organization_id: UUID) -> datetime:
         """The organization's clock."""
 
-    async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None: ...
+    async def booked(self, customer_id: UUID, idempotency_key: str) -> Sequence[UUID]:
+        """Ids of what an earlier request of the customer booked under this key."""
+
+    async def customer(self, organization_id: UUID, external_id: str) -> CustomerState | None:
+        """The customer that has the external id now."""
+
+    async def customer_by_id(self, customer_id: UUID) -> CustomerState | None:
+        """A customer, also one that was deleted."""
 
     async def execute(
         self, command: OrganizationCommand | CustomerCommand, *, actor: str
@@ -143,14 +150,14 @@ class Engine(Protocol):
         """Take in what a payment provider posted; the HTTP status it is answered with."""
 
     async def payment_page(
-        self, organization_id: UUID, external_customer_id: str, invoice_id: UUID, return_url: str
+        self, organization_id: UUID, customer_id: UUID, invoice_id: UUID, return_url: str
     ) -> PaymentLink:
         """The hosted page on which an invoice can be paid. Raises NotFound, ValidationFailed on `base`."""
 
     async def report_payment(
         self,
         organization_id: UUID,
-        external_customer_id: str,
+        customer_id: UUID,
         payment_id: UUID,
         outcome: PaymentOutcome,
     ) -> None:

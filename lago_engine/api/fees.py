@@ -15,7 +15,6 @@ from lago_engine.api.call import Call, Order
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, update
-from lago_engine.domain import ids
 from lago_engine.domain.commands import DeleteFee, UpdateFee
 from lago_engine.errors import NotAllowed
 from lago_engine.projecting.presenting import HIDDEN, FeeHidden
@@ -71,10 +70,9 @@ async def _standalone(call: Call) -> Standalone:
     hidden = document.get(HIDDEN)
     if hidden is None or bytes(document["lago_invoice_id"]) != b"null":
         raise NotAllowed("invoiced_fee")
-    external_id = read_string(document["external_customer_id"])
     return Standalone(
         fee_id,
-        ids.customer_id(call.organization_id, external_id),
+        UUID(read_string(document["lago_customer_id"])),
         msgspec.json.decode(hidden, type=FeeHidden).regroup,
     )
 

@@ -16,11 +16,21 @@ Condition = Filter | AnyOf
 BOUNDS: Final[tuple[tuple[str, Op], ...]] = (("from", "ge"), ("to", "le"))
 """Suffixes of parameters that bound a member, both ends included."""
 
+WITH_CUSTOMER: Final = ("invoice", "credit_note")
+"""Kinds of documents that hold their customer whole."""
+
 
 def equals(path: str, value: str | bool | None) -> Iterator[Condition]:
     """The member is this value; no condition without one."""
     if value is not None:
         yield Filter(path, "eq", value)
+
+
+def owned_by(kind: str, external_id: str, organization: OrganizationState) -> Iterator[Condition]:
+    """Documents of the customer that has the external id now, not of deleted ones that had it before."""
+    if external_id in organization.deleted_customers:
+        path = "customer.lago_id" if kind in WITH_CUSTOMER else "lago_customer_id"
+        yield Filter(path, "eq", str(organization.customer_id(external_id)))
 
 
 def one_of(path: str, values: Iterable[str]) -> Iterator[Condition]:

@@ -16,7 +16,6 @@ from lago_engine.api.files import file_url
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, post, put, update
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     CreateOneOffInvoice,
@@ -30,7 +29,7 @@ from lago_engine.domain.commands import (
     UpdateInvoice,
     VoidInvoice,
 )
-from lago_engine.domain.events import InvoiceClosed, InvoiceFinalized
+from lago_engine.domain.events import InvoiceClosed
 from lago_engine.domain.invoicing.model import PaymentStatus
 from lago_engine.domain.money import CURRENCIES
 from lago_engine.errors import NotFound
@@ -165,13 +164,13 @@ async def owner_of(call: Call, invoice_id: UUID, *, hidden: bool = False) -> UUI
         key = str(invoice_id)
         opened = await call.read(documents.get, call.organization_id, "open_invoice", key)
         if opened is not None:
-            return _owner(call, opened)
-    return _owner(call, await call.stored(KIND, str(invoice_id)))
+            return _owner(opened)
+    return _owner(await call.stored(KIND, str(invoice_id)))
 
 
-def _owner(call: Call, body: bytes) -> UUID:
+def _owner(body: bytes) -> UUID:
     customer = members(members(body)["customer"])
-    return ids.customer_id(call.organization_id, read_string(customer["external_id"]))
+    return UUID(read_string(customer["lago_id"]))
 
 
 async def refresh(call: Call) -> web.Response:
@@ -192,7 +191,7 @@ async def finalize(call: Call) -> web.Response:
     events = await call.execute(
         FinalizeInvoice(
             organization_id=call.organization_id,
-            customer_id=_owner(call, draft),
+            customer_id=_owner(draft),
             invoice_id=invoice_id,
         )
     )
@@ -208,12 +207,11 @@ async def create(call: Call) -> web.Response:
     external_id = as_text(given.get("external_customer_id"))
     command = CreateOneOffInvoice(
         organization_id=call.organization_id,
-        customer_id=ids.customer_id(call.organization_id, external_id),
+        customer_id=call.organization.customer_id(external_id),
         input=given,
     )
-    finalized = event_of(await call.execute(command), InvoiceFinalized)
-    assert finalized is not None
-    return await answer_invoice(call, finalized.invoice.id)
+    (invoice_id,) = await call.book(command)
+    return await answer_invoice(call, invoice_id)
 
 
 async def void(call: Call) -> web.Response:
@@ -247,7 +245,7 @@ async def destroy(call: Call) -> web.Response:
     draft = await call.stored(KIND, str(invoice_id))
     shown = await whole_invoice(call, draft)
     command = DeleteInvoice(
-        organization_id=call.organization_id, customer_id=_owner(call, draft), invoice_id=invoice_id
+        organization_id=call.organization_id, customer_id=_owner(draft), invoice_id=invoice_id
     )
     await call.execute(command)
     return object_answer(KIND, shown | {"status": "deleted"})

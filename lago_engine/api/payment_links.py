@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
 from aiohttp import web
 
@@ -20,14 +21,14 @@ async def payment_url(call: Call) -> web.Response:
     """Where the customer can pay; whoever has paid comes back to the invoice."""
     invoice_id = call.uuid("lago_id", KIND)
     customer = members(members(await call.stored(KIND, str(invoice_id)))["customer"])
-    external_id = read_string(customer["external_id"])
+    owner = UUID(read_string(customer["lago_id"]))
     back = file_url(call.request, KIND, call.organization_id, invoice_id)
-    link = await call.engine.payment_page(call.organization_id, external_id, invoice_id, back)
+    link = await call.engine.payment_page(call.organization_id, owner, invoice_id, back)
     return object_answer(
         "invoice_payment_details",
         {
             "lago_customer_id": customer["lago_id"],
-            "external_customer_id": external_id,
+            "external_customer_id": customer["external_id"],
             "payment_provider": payment_provider_name(link.payment, call.organization),
             "lago_invoice_id": invoice_id,
             "payment_url": link.url,

@@ -8,14 +8,13 @@ from uuid import UUID
 from aiohttp import web
 
 from lago_engine.api import filters
-from lago_engine.api.call import Call, event_of
+from lago_engine.api.call import Call
 from lago_engine.api.filters import Condition
 from lago_engine.api.invoices import owner_of
 from lago_engine.api.params import Params
 from lago_engine.api.routes import get, post
 from lago_engine.domain.commands import RecordManualPayment
 from lago_engine.domain.customer.payments import manual_invoice_id
-from lago_engine.domain.events import PaymentRecorded
 from lago_engine.errors import ValidationFailed
 from lago_engine.store.query import Filter
 
@@ -31,9 +30,8 @@ async def create(call: Call) -> web.Response:
         invoice_id=invoice_id,
         input=given,
     )
-    event = event_of(await call.execute(command), PaymentRecorded)
-    assert event is not None
-    return await call.answer(KIND, str(event.payment.id))
+    (payment_id,) = await call.book(command)
+    return await call.answer(KIND, str(payment_id))
 
 
 async def index(call: Call) -> web.Response:

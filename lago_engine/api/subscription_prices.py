@@ -14,7 +14,6 @@ from lago_engine.api.plan_parts import answer_page, id_of, newest_first
 from lago_engine.api.routes import Route, delete, get, post, update
 from lago_engine.api.subscriptions import find
 from lago_engine.domain import commands as c
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.decide_plan_parts import (
     find_charge,
     find_fixed_charge,
@@ -45,13 +44,12 @@ class Priced:
         status = call.params.text("subscription_status") or "active"
         body = await find(call, call.path("external_id"), status)
         document = members(body)
-        external_customer_id = read_string(document["external_customer_id"])
         lago_id = UUID(read_string(document["lago_id"]))
-        state = await call.engine.customer(call.organization_id, external_customer_id)
+        owner = UUID(read_string(document["lago_customer_id"]))
+        state = await call.engine.customer_by_id(owner)
         assert state is not None, "a subscription has a customer"
         kind, key = plan_address(body, call.organization)
         shown = call.present(kind, await call.stored(kind, key))
-        owner = ids.customer_id(call.organization_id, external_customer_id)
         subscription = state.subscriptions[lago_id]
         plan = plan_of(subscription, call.organization)
         priced = replace(plan, fixed_charges=with_own_units(subscription, plan))

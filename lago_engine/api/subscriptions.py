@@ -15,7 +15,6 @@ from lago_engine.api.call import Call, Order, event_of
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
 from lago_engine.api.routes import delete, get, post, put
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     CreateSubscription,
@@ -55,7 +54,7 @@ async def create(call: Call) -> web.Response:
     events = await call.execute(
         CreateSubscription(
             organization_id=call.organization_id,
-            customer_id=ids.customer_id(call.organization_id, owner),
+            customer_id=call.organization.customer_id(owner),
             input=given,
         )
     )
@@ -137,12 +136,12 @@ async def show(call: Call) -> web.Response:
 async def update(call: Call) -> web.Response:
     given = await call.input(KIND)
     found = members(await find_editable(call, call.path("external_id")))
-    owner = read_string(found["external_customer_id"])
+    owner = UUID(read_string(found["lago_customer_id"]))
     lago_id = UUID(read_string(found["lago_id"]))
     await call.execute(
         UpdateSubscription(
             organization_id=call.organization_id,
-            customer_id=ids.customer_id(call.organization_id, owner),
+            customer_id=owner,
             subscription_id=lago_id,
             input=given,
         )
@@ -170,11 +169,11 @@ async def destroy(call: Call) -> web.Response:
     given = await call.body() | dict(call.request.query)
     status = "pending" if given.get("status") == "pending" else "active"
     found = members(await find(call, external_id, status))
-    owner = read_string(found["external_customer_id"])
+    owner = UUID(read_string(found["lago_customer_id"]))
     events = await call.execute(
         TerminateSubscription(
             organization_id=call.organization_id,
-            customer_id=ids.customer_id(call.organization_id, owner),
+            customer_id=owner,
             external_id=external_id,
             input=given,
         )

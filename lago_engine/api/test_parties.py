@@ -56,11 +56,11 @@ async def report_payment(call: Call) -> web.Response:
     return await call.answer("payment", str(payment.id))
 
 
-async def _pending_payment(call: Call, invoice_id: UUID, code: str) -> tuple[str, Payment]:
-    """The customer's external id, and its payment of the invoice that the connection has not finished."""
+async def _pending_payment(call: Call, invoice_id: UUID, code: str) -> tuple[UUID, Payment]:
+    """The customer, by id, and its payment of the invoice that the connection has not finished."""
     invoice = members(await call.stored("invoice", str(invoice_id)))
-    owner = read_string(members(invoice["customer"])["external_id"])
-    customer = await call.engine.customer(call.organization_id, owner)
+    owner = UUID(read_string(members(invoice["customer"])["lago_id"]))
+    customer = await call.engine.customer_by_id(owner)
     assert customer is not None, "an invoice has a customer"
     payment = _of_invoice(customer.payments, invoice_id, code)
     if payment is None:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from lago_engine.api.answers import json_answer, object_answer
 from lago_engine.api.call import Call
+from lago_engine.api.filters import owned_by
 from lago_engine.api.params import PER_PAGE_MAX, Page, Params, meta
 from lago_engine.api.routes import get
 from lago_engine.domain.invoicing.model import InvoicingReason
@@ -67,14 +68,16 @@ async def past_usage(call: Call) -> web.Response:
     count = params.integer("periods_count")
     if count is not None:
         page = Page(page.number, min(max(count, 1), PER_PAGE_MAX))
+    external_id = call.path("external_id")
+    owned = owned_by("invoice", external_id, organization)
     query = Query(
-        filters=(Filter("status", "eq", "finalized"), _bills_usage_of(subscription)),
-        parent=call.path("external_id"),
+        filters=(Filter("status", "eq", "finalized"), _bills_usage_of(subscription), *owned),
+        parent=external_id,
         offset=page.offset,
         limit=page.size,
     )
     bodies, total = await call.page("invoice", query)
-    customer = await call.engine.customer(call.organization_id, call.path("external_id"))
+    customer = await call.engine.customer(call.organization_id, external_id)
     periods = [
         period_of(msgspec.json.decode(body), subscription, metric_id, organization, customer)
         for body in bodies

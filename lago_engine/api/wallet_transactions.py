@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from aiohttp import web
 
@@ -12,10 +13,8 @@ from lago_engine.api.call import Call
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params
 from lago_engine.api.routes import get, post
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.references import uuid_or_none
 from lago_engine.domain.commands import CreateWalletTransactions
-from lago_engine.domain.events import WalletTransactionCreated
 from lago_engine.errors import ValidationFailed
 from lago_engine.projecting.wire import Members, members, read_string
 from lago_engine.store.query import Filter
@@ -37,15 +36,14 @@ async def create(call: Call) -> web.Response:
         body = await call.read(documents.get, call.organization_id, "wallet", key)
     if wallet_id is None or body is None:
         raise ValidationFailed.of("wallet_id", "wallet_not_found")
-    external_id = read_string(members(body)["external_customer_id"])
+    owner = UUID(read_string(members(body)["lago_customer_id"]))
     command = CreateWalletTransactions(
         organization_id=call.organization_id,
-        customer_id=ids.customer_id(call.organization_id, external_id),
+        customer_id=owner,
         wallet_id=wallet_id,
         input=given,
     )
-    made = [e for e in await call.execute(command) if isinstance(e, WalletTransactionCreated)]
-    shown = [await _shown(call, str(event.transaction.id)) for event in made]
+    shown = [await _shown(call, str(made)) for made in await call.book(command)]
     return json_answer({"wallet_transactions": shown})
 
 

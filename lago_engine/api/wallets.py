@@ -15,7 +15,6 @@ from lago_engine.api.call import NEWEST_FIRST, Call, event_of
 from lago_engine.api.filters import Condition
 from lago_engine.api.params import Params, meta
 from lago_engine.api.routes import delete, get, post, update
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.commands import (
     ChangeWalletMetadata,
@@ -42,11 +41,10 @@ async def _of_path(call: Call) -> tuple[UUID, UUID]:
     if "lago_id" in call.request.match_info:
         wallet_id = call.uuid("lago_id", KIND)
         body = members(await call.stored(KIND, str(wallet_id)))
-        external_id = read_string(body["external_customer_id"])
-    else:
-        external_id = call.path("external_id")
-        wallet_id = await _by_code(call, external_id, call.path("code"))
-    return ids.customer_id(call.organization_id, external_id), wallet_id
+        return UUID(read_string(body["lago_customer_id"])), wallet_id
+    external_id = call.path("external_id")
+    wallet_id = await _by_code(call, external_id, call.path("code"))
+    return call.organization.customer_id(external_id), wallet_id
 
 
 async def _by_code(call: Call, external_id: str, code: str) -> UUID:
@@ -138,7 +136,7 @@ async def customer_create(call: Call) -> web.Response:
 async def _create(call: Call, external_id: str, given: Mapping[str, Any]) -> web.Response:
     command = CreateWallet(
         organization_id=call.organization_id,
-        customer_id=ids.customer_id(call.organization_id, external_id),
+        customer_id=call.organization.customer_id(external_id),
         input=given,
     )
     event = event_of(await call.execute(command), WalletCreated)

@@ -24,6 +24,7 @@ from lago_engine.domain.customer.state import CustomerState
 from lago_engine.domain.customer.top_ups import finalize_paid, issue_top_up
 from lago_engine.domain.customer.voiding import coupon_back, note_back
 from lago_engine.domain.customer.wallet_ledger import credited, debit, debited
+from lago_engine.domain.customer.wallet_schedule import apply_interval_rule, refresh_wallets
 from lago_engine.domain.invoicing import applied_coupon
 from lago_engine.domain.invoicing.add_on_fees import sale_of
 from lago_engine.domain.invoicing.credit_note import CreditNote
@@ -51,6 +52,8 @@ INVOICE_EVENTS = (
     e.InvoiceOpened,
     e.InvoiceClosed,
 )
+WalletEvent = e.WalletBalanceRefreshed | e.WalletRuleApplied
+WALLET_EVENTS = (e.WalletBalanceRefreshed, e.WalletRuleApplied)
 BILLING_EVENTS = (*INVOICE_EVENTS, e.FeeCreated)
 
 
@@ -111,6 +114,29 @@ def _credits_sold(decision: Decision, invoice: Invoice, *, at: datetime) -> None
     else:
         (fee,) = invoice.fees
         issue_top_up(decision, decision.state.inbound[fee.item_id], at=at)
+
+
+def recompute_wallet(
+    event: WalletEvent,
+    state: CustomerState,
+    organization: OrganizationState,
+    usage: UsageReader,
+    at: datetime,
+) -> e.DomainEvent | None:
+    """Whether usage not billed yet, or the calendar, really asked for what was done to a wallet."""
+    decision = Decision(state, organization, now=at, usage=usage)
+    rule = event.wallet.rule
+    if isinstance(event, e.WalletRuleApplied) and rule is not None and rule.trigger == "interval":
+        apply_interval_rule(decision, event.wallet.id, at=at)
+    else:
+        refresh_wallets(decision, at=at)
+    for each in decision.recorded:
+        fact = each.event
+        if not isinstance(fact, e.WalletBalanceRefreshed | e.WalletRuleApplied):
+            continue
+        if type(fact) is type(event) and fact.wallet.id == event.wallet.id:
+            return fact
+    return None
 
 
 def _is_of_units(invoice: Invoice) -> bool:

@@ -14,10 +14,13 @@ from lago_engine.actors.usage import UsageWindows, WindowNotReady
 from lago_engine.audit.recompute import (
     BILLING_EVENTS,
     CREDIT_EVENTS,
+    WALLET_EVENTS,
     BillingEvent,
     CreditEvent,
+    WalletEvent,
     recompute,
     recompute_credit,
+    recompute_wallet,
 )
 from lago_engine.documents.stored import can_repeat, repeated_sha256
 from lago_engine.domain.catalog.evolve import evolve_organization
@@ -167,6 +170,9 @@ class _Run:
             self._recompute_credit(row, body, envelope, event, before)
         elif isinstance(event, DocumentGenerated) and self._pdfs:
             self._print_again(row, envelope, event.document)
+        elif isinstance(event, WALLET_EVENTS):
+            assert before is not None
+            self._recompute_wallet(row, body, envelope, event, before)
         organization = evolve_organization(before, event)
         self._organizations[envelope.organization_id] = organization
         if isinstance(event, CUSTOMER_EVENTS):
@@ -219,6 +225,26 @@ class _Run:
             self.report.add(
                 Mismatch(kind="pdf", where=where, stored=generated.sha256, replayed=again)
             )
+
+    def _recompute_wallet(
+        self,
+        row: LogRow,
+        body: bytes,
+        envelope: Envelope,
+        event: WalletEvent,
+        organization: OrganizationState,
+    ) -> None:
+        state, at = self._customers[row.stream_id], from_micros(envelope.occurred_at_us)
+        assert state is not None
+        decided: DomainEvent | None = None
+        ready = False
+        while not ready:
+            try:
+                decided = recompute_wallet(event, state, organization, self._usage.read, at)
+                ready = True
+            except WindowNotReady as missing:
+                self._usage.fold(missing.window)
+        self._compare(row, body, envelope, decided, f"wallet {event.wallet.id}")
 
     def _compare(
         self, row: LogRow, body: bytes, envelope: Envelope, decided: DomainEvent | None, of: str

@@ -31,6 +31,16 @@ class CustomerCommand(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: UUID
 
 
+class BookingCommand(CustomerCommand, frozen=True, kw_only=True):
+    """Base of what books money on request, once for one key.
+
+    idempotency_key: the client's name for the request. fingerprint: of what it sent.
+    """
+
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+
+
 # --- organization ------------------------------------------------------------------------------
 
 
@@ -254,6 +264,10 @@ class UpsertCustomer(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
+class DeleteCustomer(CustomerCommand, frozen=True, kw_only=True):
+    """End everything of a customer; its external id is free from then on."""
+
+
 class CreateSubscription(CustomerCommand, frozen=True, kw_only=True):
     """taken_elsewhere: another customer of the organization has the external id active."""
 
@@ -312,7 +326,7 @@ class VoidInvoice(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
-class CreateOneOffInvoice(CustomerCommand, frozen=True, kw_only=True):
+class CreateOneOffInvoice(BookingCommand, frozen=True, kw_only=True):
     input: Input
 
 
@@ -341,7 +355,7 @@ class TerminateAppliedCoupon(CustomerCommand, frozen=True, kw_only=True):
     applied_coupon_id: UUID
 
 
-class CreateCreditNote(CustomerCommand, frozen=True, kw_only=True):
+class CreateCreditNote(BookingCommand, frozen=True, kw_only=True):
     invoice_id: UUID
     input: Input
 
@@ -384,12 +398,12 @@ class ChangeWalletMetadata(CustomerCommand, frozen=True, kw_only=True):
     input: Input
 
 
-class CreateWalletTransactions(CustomerCommand, frozen=True, kw_only=True):
+class CreateWalletTransactions(BookingCommand, frozen=True, kw_only=True):
     wallet_id: UUID
     input: Input
 
 
-class RecordManualPayment(CustomerCommand, frozen=True, kw_only=True):
+class RecordManualPayment(BookingCommand, frozen=True, kw_only=True):
     invoice_id: UUID
     input: Input
 

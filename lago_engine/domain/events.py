@@ -26,6 +26,7 @@ from lago_engine.domain.catalog.entities import (
 )
 from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.state import (
+    BookedRequest,
     InvoiceMetadata,
     Payment,
     PaymentLink,
@@ -202,6 +203,12 @@ class CustomerCreated(DomainEvent, frozen=True, tag="customer_created.v1"):
 
 
 class CustomerUpdated(DomainEvent, frozen=True, tag="customer_updated.v1"):
+    customer: CustomerProfile
+
+
+class CustomerDeleted(DomainEvent, frozen=True, tag="customer_deleted.v1"):
+    """The customer as it was, with `deleted_at`; its subscriptions had ended, its coupons and wallets were taken away before."""
+
     customer: CustomerProfile
 
 
@@ -474,6 +481,12 @@ class WalletTransactionFailed(DomainEvent, frozen=True, tag="wallet_transaction_
 
     wallet: Wallet
     transaction: WalletTransaction
+
+
+class RequestBooked(DomainEvent, frozen=True, tag="request_booked.v1"):
+    """A request with an idempotency key was carried out; repeated, it books nothing."""
+
+    request: BookedRequest
 
 
 class RefundRequested(DomainEvent, frozen=True, tag="refund_requested.v1"):

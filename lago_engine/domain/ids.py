@@ -22,6 +22,7 @@ def derive(*parts: str | int | UUID) -> UUID:
     return UUID(bytes=bytes(raw))
 
 
-def customer_id(organization_id: UUID, external_id: str) -> UUID:
-    """A customer's id and stream: one per (organization, external_id)."""
-    return derive(organization_id, "customer", external_id)
+def customer_id(organization_id: UUID, external_id: str, earlier: int = 0) -> UUID:
+    """A customer's id and stream: one per (organization, external_id) and `earlier` customers with it that were deleted."""
+    again = (earlier,) if earlier else ()
+    return derive(organization_id, "customer", external_id, *again)

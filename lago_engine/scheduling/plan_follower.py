@@ -16,7 +16,6 @@ import structlog
 
 from lago_engine.domain import commands as c
 from lago_engine.domain import events as e
-from lago_engine.domain import ids
 from lago_engine.domain.catalog.fixed_units import changed_units
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.errors import DomainError, UnavailableError
@@ -248,7 +247,7 @@ class PlanFollower:
             for body in bodies:
                 document = members(body)
                 whose = document if kind == "subscription" else members(document["customer"])
-                name = "external_customer_id" if kind == "subscription" else "external_id"
-                owners.add(ids.customer_id(organization_id, read_string(whose[name])))
+                name = "lago_customer_id" if kind == "subscription" else "lago_id"
+                owners.add(UUID(read_string(whose[name])))
             offset += PAGE
         return sorted(owners)

@@ -78,7 +78,7 @@ class CreditNoteProjection(Projection):
 def _put_refund(event: RefundStatusChanged, context: Context) -> None:
     reference, owner = event.refund.provider_refund_id, event.customer.external_id
     if reference:
-        body = encode({"lago_id": event.credit_note.id, "external_customer_id": owner})
+        body = encode({"lago_id": event.credit_note.id, "lago_customer_id": event.customer.id})
         context.put(REFUND, reference, body, parent=owner)
 
 

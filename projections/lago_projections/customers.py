@@ -11,6 +11,7 @@ from lago_engine.domain.customer.profile import (
 from lago_engine.domain.events import (
     CouponApplied,
     CustomerCreated,
+    CustomerDeleted,
     CustomerUpdated,
     DomainEvent,
     SubscriptionCreated,
@@ -26,13 +27,25 @@ from lago_engine.projecting.wire import Members, encode, instant, sort_key
 
 
 class CustomerProjection(Projection):
-    """Customers with all sections; key: external_id. A first subscription may give the currency."""
+    """Customers with all sections; key: external_id. A first subscription may give the currency.
+
+    One that was deleted is gone; the documents about it stay.
+    """
 
     name = "customers"
     kinds = ("customer",)
-    handles = (CustomerCreated, CustomerUpdated, SubscriptionCreated, CouponApplied)
+    handles = (
+        CustomerCreated,
+        CustomerUpdated,
+        CustomerDeleted,
+        SubscriptionCreated,
+        CouponApplied,
+    )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
+        if isinstance(event, CustomerDeleted):
+            context.delete("customer", event.customer.external_id)
+            return
         assert isinstance(
             event, CustomerCreated | CustomerUpdated | SubscriptionCreated | CouponApplied
         )

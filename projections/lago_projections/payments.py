@@ -67,7 +67,7 @@ def receipt_object(receipt: PaymentReceipt, payment: Members) -> Members:
 
 def _put_link(event: PaymentLinkOpened, context: Context) -> None:
     payment, owner = event.link.payment, event.customer.external_id
-    body = encode({"lago_id": payment.id, "external_customer_id": owner})
+    body = encode({"lago_id": payment.id, "lago_customer_id": event.customer.id})
     context.put(LINK, str(payment.id), body, parent=owner, sort_key=sort_key(payment.created_at))
 
 

@@ -12,6 +12,7 @@ from lago_engine.domain.customer.profile import CustomerProfile
 from lago_engine.domain.customer.settings import plan_of
 from lago_engine.domain.customer.state import PlanChange, Subscription
 from lago_engine.domain.events import (
+    CustomerDeleted,
     CustomerUpdated,
     DomainEvent,
     SubscriptionCanceled,
@@ -74,6 +75,7 @@ class SubscriptionProjection(Projection):
         SubscriptionTerminated,
         SubscriptionCanceled,
         CustomerUpdated,
+        CustomerDeleted,
     )
 
     def apply(self, event: DomainEvent, context: Context) -> None:
@@ -91,6 +93,9 @@ class SubscriptionProjection(Projection):
                 | SubscriptionCanceled(customer=customer, subscription=subscription)
             ):
                 self._put(customer, subscription, context)
+            case CustomerDeleted(customer=customer):
+                # Who gets the external id next begins with none.
+                context.delete(INDEX, customer.external_id)
             case CustomerUpdated(customer=customer):
                 for key in _subscription_ids(customer, context):
                     self._set_timezone(key, customer, context)

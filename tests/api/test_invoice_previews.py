@@ -180,6 +180,35 @@ def test_a_subscription_that_waits_for_its_start(shop: Api) -> None:
     assert said(billed(shop)) == said(foretold)
 
 
+def test_prepaid_credits_count_and_stay(subscribed: Api) -> None:
+    subscribed.create(
+        "wallet", "/wallets", external_customer_id="acme", rate_amount="1", granted_credits="7"
+    )
+    foretold = of_acme(subscribed)
+    assert foretold["prepaid_credit_amount_cents"] == 700
+    assert foretold["total_amount_cents"] == 3_000 - 700
+    (wallet,) = subscribed("GET", "/wallets", query={"external_customer_id": "acme"})["wallets"]
+    assert wallet["balance_cents"] == 700
+    advance(subscribed, "2024-04-01T01:00:00Z")
+    assert said(billed(subscribed)) == said(foretold)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "to"), [(True, "2024-03-01T01:00:00Z"), (False, "2024-04-01T01:00:00Z")]
+)
+def test_fixed_charges_of_a_proposal(shop: Api, ahead: bool, to: str) -> None:
+    shop.create("add_on", "/add_ons", name="Seats", code="seats", amount_cents=1_000,
+                amount_currency="EUR")  # fmt: skip
+    seats = {"add_on_code": "seats", "charge_model": "standard", "properties": {"amount": "10"},
+             "units": "3", "pay_in_advance": ahead}  # fmt: skip
+    shop.plan("team", amount_cents=0, fixed_charges=[seats])
+    foretold = preview(shop, customer={"external_id": "acme"}, plan_code="team")
+    assert foretold["fees_amount_cents"] == 3_000
+    shop.subscription("other", plan="team")
+    advance(shop, to)
+    assert said(billed(shop)) == said(foretold)
+
+
 def test_several_subscriptions_on_one_invoice(subscribed: Api) -> None:
     subscribed.subscription("two", plan="cheap", subscription_at="2024-03-15T00:00:00Z")
     foretold = of_acme(subscribed, external_ids=["sub", "two"])

@@ -17,7 +17,7 @@ from api.client import Api
 from api.conftest import Server
 from structlog.testing import capture_logs
 
-from lago_engine.api.app import NOT_BUILT, RESOURCES, SANDBOX
+from lago_engine.api.app import RESOURCES, SANDBOX
 from lago_engine.api.bodies import read_body
 from lago_engine.api.edge import add_routes
 from lago_engine.api.routes import Route
@@ -87,11 +87,6 @@ def test_a_key_inside_the_url_works_without_a_header(api: Api) -> None:
 def test_an_unknown_route_is_a_json_404(api: Api, path: str) -> None:
     response = api.http.get(path, headers={"Authorization": f"Bearer {api.key}"})
     refused(response, 404, "resource_not_found")
-
-
-@pytest.mark.parametrize(("method", "path"), NOT_BUILT)
-def test_what_lago_has_and_this_version_lacks_is_a_404(api: Api, method: str, path: str) -> None:
-    refused(api.send(method, re.sub(r"\{\w+\}", "x", path)), 404, "resource_not_found")
 
 
 @pytest.mark.parametrize(

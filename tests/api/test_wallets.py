@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -225,3 +226,45 @@ def test_an_open_invoice_is_not_there_but_can_be_paid(acme: Api) -> None:
     assert (invoice["total_paid_amount_cents"], invoice["total_due_amount_cents"]) == (1_000, 0)
     after = acme("GET", "/wallets/{}", made["lago_id"])["wallet"]
     assert after["balance_cents"] == 1_000
+
+
+def test_a_repeated_request_books_once(acme: Api) -> None:
+    made = wallet(acme)
+
+    def send(credits: str, key: str) -> Any:
+        body = {"wallet_transaction": {"wallet_id": made["lago_id"], "granted_credits": credits}}
+        return acme.send(
+            "POST",
+            "/wallet_transactions",
+            content=json.dumps(body).encode(),
+            headers={"Idempotency-Key": key},
+        )
+
+    first = send("5", "k1")
+    assert first.status_code == 200
+    assert send("5", "k1").json() == first.json()
+    other = send("6", "k1")
+    assert other.status_code == 422
+    assert other.json()["error_details"] == {"idempotency_key": ["idempotency_key_reused"]}
+    assert send("5", "k2").json() != first.json()
+    assert acme("GET", "/wallets/{}", made["lago_id"])["wallet"]["balance_cents"] == 1_000
+    acme.set_clock("2124-01-01T00:00:00Z")
+    assert send("5", "k1").json() != first.json()
+
+
+def test_a_repeated_payment_pays_once(acme: Api) -> None:
+    made = wallet(acme)
+    (paid,) = transact(acme, made, paid_credits="10")
+    payment = {"invoice_id": paid["lago_invoice_id"], "amount_cents": 400, "reference": "r"}
+    answers = [
+        acme.send(
+            "POST",
+            "/payments",
+            content=json.dumps({"payment": payment}).encode(),
+            headers={"Idempotency-Key": "p"},
+        ).json()
+        for _ in range(3)
+    ]
+    assert answers[0] == answers[1] == answers[2]
+    invoice = acme("GET", "/invoices/{}", paid["lago_invoice_id"])["invoice"]
+    assert invoice["total_paid_amount_cents"] == 400

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from engine_kit import Home, Shop, sandbox
 
@@ -81,6 +82,7 @@ CASES: dict[str, Case] = {
         315,
         "0.63",
     ),
+    "dynamic": ("dynamic", SUMMED, {}, ["3", "4"], "7.0", 1245, "1.778214285714286"),
     "volume": ("volume", SUMMED, {"volume_ranges": TIERS}, ["100.2"], "100.2", 4508, None),
 }
 
@@ -114,6 +116,13 @@ def only(shop: Shop) -> dict[str, Any]:
     return invoice
 
 
+async def previewed(shop: Shop) -> dict[str, Any]:
+    """The charge fee of the invoice that would be next."""
+    given = {"customer": {"external_id": "acme"}, "subscriptions": {"external_ids": ["acme"]}}
+    preview = await shop.engine.preview_invoice(shop.id, given)
+    return charge_fee(msgspec.json.decode(preview.invoice))
+
+
 def charge_fee(invoice: dict[str, Any]) -> dict[str, Any]:
     (fee,) = (fee for fee in invoice["fees"] if fee["item"]["type"] == "charge")
     return fee
@@ -126,13 +135,19 @@ async def test_one_amount_from_usage_to_replay(tmp_path: Path, name: str) -> Non
     async with sandbox(home) as shop:
         await subscribed(shop, model, metric, properties=properties)
         for day, value in enumerate(values, 1):
-            await shop.use("acme", metric[0], at=f"2024-06-{day:02}T10:00:00Z", gb=value)
+            event = shop.event("acme", metric[0], at=f"2024-06-{day:02}T10:00:00Z", gb=value)
+            # Only the dynamic model reads it.
+            event["precise_total_amount_cents"] = ("1234.5", "10.25", "0", "0", "0")[day - 1]
+            status, answer = await shop.ingest([event])
+            assert status == 200, answer
         await shop.at("2024-06-20T00:00:00Z")
         usage = await shop.usage("acme")
         [used] = usage["charges_usage"]
         assert (used["units"], used["events_count"]) == (units, len(values))
         assert (used["amount_cents"], usage["amount_cents"]) == (amount, amount)
         assert used["charge"]["charge_model"] == model
+        estimated = await previewed(shop)
+        assert (estimated["units"], estimated["amount_cents"]) == (units, amount)
 
         await shop.advance_to("2024-07-01T06:00:00Z")
         draft = only(shop)

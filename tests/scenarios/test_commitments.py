@@ -157,3 +157,35 @@ async def test_the_commitment_has_taxes_of_its_own(tmp_path: Path) -> None:
         fees = {f["item"]["type"]: f["taxes_amount_cents"] for f in shop.invoices()[0]["fees"]}
         assert fees == {"subscription": 1980, "commitment": 2005}
     home.assert_sound()
+
+
+async def test_a_late_event_of_an_earlier_period_hides_no_invoice_of_this_one(
+    tmp_path: Path,
+) -> None:
+    """Usage invoiced when it arrives counts for the period of its event, in whatever order it came."""
+    home = Home(tmp_path)
+    async with sandbox(home) as shop:
+        await shop.at("2024-05-01")
+        await shop.metric("usage", "amount")
+        metric = shop.engine.organization(shop.id).metrics["usage"]
+        charge = {
+            "billable_metric_id": str(metric.id),
+            "charge_model": "standard",
+            "pay_in_advance": True,
+            "properties": {"amount": "1"},
+        }
+        plan = {
+            "code": "basic", "name": "Basic", "interval": "monthly", "amount_cents": 9900,
+            "amount_currency": "EUR", "pay_in_advance": False, "charges": [charge],
+            "minimum_commitment": COMMITMENT,
+        }  # fmt: skip
+        await shop.organization(c.CreatePlan, input=plan)
+        await shop.customer("acme")
+        await shop.subscribe("acme", "basic")
+        await shop.advance_to("2024-06-10")
+        await shop.use("acme", "usage", amount="100")
+        await shop.advance_to("2024-06-20")
+        await shop.use("acme", "usage", amount="30", at="2024-05-15")
+        await shop.advance_to("2024-07-01")
+        assert true_ups(shop)[1:] == [("2024-07-01T00:00:00Z", 50000 - 9900 - 10000)]
+    home.assert_sound()

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from lago_engine.cli.serve import listening
 from lago_engine.clock import ManualClock
 from lago_engine.domain import commands as c
+from lago_engine.domain import ids
 from lago_engine.domain.customer.payment_links import wanted_link
 from lago_engine.errors import DomainError, NotAllowed, ValidationFailed
 
@@ -341,7 +342,9 @@ async def until(holds: Any, *, seconds: float = 10) -> None:
 async def page(shop: Shop, provider: Psp) -> str:
     invoice_id = UUID(invoice(shop)["lago_id"])
     back = f"{provider.url}/v1/account"
-    link = await shop.engine.payment_page(shop.id, "acme", invoice_id, back)
+    link = await shop.engine.payment_page(
+        shop.id, ids.customer_id(shop.id, "acme"), invoice_id, back
+    )
     return link.url
 
 

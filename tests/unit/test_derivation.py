@@ -10,7 +10,7 @@ import pytest
 from lago_engine.documents.formats import Formats
 from lago_engine.domain.rating.charge_models.model import Usage
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
-from lago_engine.domain.rating.derivation import formulas
+from lago_engine.domain.rating.derivation import InUnit, conversion, formulas
 
 TIERS = [
     {"from_value": 0, "to_value": 1000, "per_unit_amount": "0.5", "flat_amount": "10"},
@@ -79,3 +79,14 @@ def test_formulas(model: str, properties: dict[str, Any], units: str, lines: lis
 
 def test_other_details_have_none() -> None:
     assert list(formulas({"plan_amount_cents": 900}, "1.0", Formats("en", "EUR"))) == []
+
+
+def test_formulas_in_a_pricing_unit() -> None:
+    """Prices are in the unit; what they came to is converted in the end."""
+    usage = Usage(units=Decimal("1050.5"), events_count=1, aggregation_type="sum_agg")
+    details = CHARGE_MODELS["package"].rate(usage, PACKAGES).amount_details
+    money = Formats("en", "EUR")
+    [line] = formulas(details, "1050.5", InUnit(money, "CR"))
+    assert line == "(1,050.5 − 50) ÷ 500 → 3 × 12.5 CR"
+    unit = {"amount_cents": 123_750, "short_name": "CR", "conversion_rate": "0.5"}
+    assert conversion(unit, money) == "1,237.5 CR × €0.50"

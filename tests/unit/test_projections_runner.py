@@ -269,10 +269,9 @@ def test_documents_of_a_real_store_are_the_rebuilt_ones(tmp_path: Path) -> None:
 
 def test_differences_are_found() -> None:
     engine = log.Engine()
-    engine.feed(*log.HISTORY)
-    rebuilt = rebuild(
-        log.enveloped(log.HISTORY), find_projections().projections, evolve_organization
-    )
+    history = [fact for fact in log.HISTORY if fact not in log.DELETED]
+    engine.feed(*history)
+    rebuilt = rebuild(log.enveloped(history), find_projections().projections, evolve_organization)
     tax = engine.body("tax", "vat")
     assert tax is not None
     engine.documents.write(

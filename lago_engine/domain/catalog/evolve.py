@@ -269,6 +269,13 @@ def _(event: facts.CustomerCreated, state: OrganizationState) -> OrganizationSta
     return _changed(state, customers_count=state.customers_count + 1)
 
 
+@_evolve.register
+def _(event: facts.CustomerDeleted, state: OrganizationState) -> OrganizationState:
+    external_id = event.customer.external_id
+    count = state.deleted_customers.get(external_id, 0) + 1
+    return _changed(state, deleted_customers=_with(state.deleted_customers, external_id, count))
+
+
 @_evolve.register(facts.SubscriptionCreated)
 @_evolve.register(facts.SubscriptionUpdated)
 def _(

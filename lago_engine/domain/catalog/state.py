@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from lago_engine.domain import ids
 from lago_engine.domain.catalog.entities import (
     AddOn,
     ApiKey,
@@ -31,6 +32,7 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     applied_coupons: ids of coupons that some customer ever got.
     clock: the virtual instant of a test organization, None while it runs at real time.
     usage_errors_hour: the last hour whose usage errors were reported.
+    deleted_customers: how many customers with an external id were deleted.
     """
 
     organization: Organization
@@ -56,6 +58,12 @@ class OrganizationState(msgspec.Struct, frozen=True, kw_only=True):
     clock: datetime | None = None
     items_count: int = 0
     usage_errors_hour: datetime | None = None
+    deleted_customers: Mapping[str, int] = {}
+
+    def customer_id(self, external_id: str) -> UUID:
+        """The id of the customer with this external id, or of the one that will have it next."""
+        earlier = self.deleted_customers.get(external_id, 0)
+        return ids.customer_id(self.organization.id, external_id, earlier)
 
     def plan(self, plan_id: UUID, version: int) -> Plan:
         """The plan exactly as it was at `version`."""

@@ -48,6 +48,8 @@ def _billed(
         own = [f for f in unpacked(record.ledger).fees if f.subscription_id == subscription_id]
         if record.status != "voided":
             yield from (f for f in own if belongs(f, subscription_id, reconciled.period, subject))
-        if own and all(subject.local_date(f.to_datetime) < reconciled.period.first for f in own):
-            # Invoices are in the order in which they were finalized: what is older is not looked at.
+        base = [f for f in own if f.fee_type == "subscription"]
+        if base and all(subject.local_date(f.to_datetime) < reconciled.period.first for f in base):
+            # Invoices are in the order in which they were finalized: what is older than the base fee of an earlier
+            # period is not looked at. The invoice of a late event has no base fee, and says nothing of the rest.
             return

@@ -11,6 +11,7 @@ from lago_engine.domain import events as e
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.customer import due
 from lago_engine.domain.customer.billing import finalize_draft, rebuild
+from lago_engine.domain.customer.booking import is_repeated, remember
 from lago_engine.domain.customer.catalog_changes import (
     follow_add_on,
     follow_metric,
@@ -26,6 +27,7 @@ from lago_engine.domain.customer.credit_notes import (
     void_credit_note,
 )
 from lago_engine.domain.customer.decision import Decision, InAdvanceReader, Recorded, UsageReader
+from lago_engine.domain.customer.deletion import OF_LIVE_CUSTOMERS, delete_customer
 from lago_engine.domain.customer.fees import delete_fee, update_fee
 from lago_engine.domain.customer.in_advance import bill_in_advance
 from lago_engine.domain.customer.invoice_updates import (
@@ -86,8 +88,15 @@ def decide_customer(
     decision = Decision(state, organization, now=now, usage=usage, in_advance=in_advance)
     if state is None and not isinstance(command, c.UpsertCustomer | c.CreateSubscription):
         raise NotFound(_missing(command))
+    booking = command if isinstance(command, c.BookingCommand) else None
+    if booking is not None and is_repeated(decision, booking):
+        return ()
+    if state is not None and state.profile.deleted_at and isinstance(command, OF_LIVE_CUSTOMERS):
+        raise NotFound("customer")
     _decide(command, decision)
     follow_payments(decision)
+    if booking is not None:
+        remember(decision, booking)
     return decision.recorded
 
 
@@ -100,7 +109,12 @@ def _missing(command: c.CustomerCommand) -> str:
     return (
         "customer"
         if isinstance(
-            command, c.AdvanceTime | c.ApplyCoupon | c.CreateOneOffInvoice | c.CreateWallet
+            command,
+            c.AdvanceTime
+            | c.ApplyCoupon
+            | c.CreateOneOffInvoice
+            | c.CreateWallet
+            | c.DeleteCustomer,
         )
         else "invoice"
     )
@@ -114,6 +128,11 @@ def _decide(command: c.CustomerCommand, decision: Decision) -> None:
 @_decide.register
 def _(command: c.UpsertCustomer, decision: Decision) -> None:
     upsert_customer(decision, command.external_id, command.input)
+
+
+@_decide.register
+def _(command: c.DeleteCustomer, decision: Decision) -> None:
+    delete_customer(decision)
 
 
 @_decide.register

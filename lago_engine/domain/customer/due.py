@@ -22,6 +22,7 @@ from lago_engine.domain.customer.activation import (
 )
 from lago_engine.domain.customer.billing import bill, finalize_draft
 from lago_engine.domain.customer.decision import Decision
+from lago_engine.domain.customer.deletion import DRAFTS_FINAL_AFTER
 from lago_engine.domain.customer.fixed_charges import set_starting_units
 from lago_engine.domain.customer.plan_changes import execute_downgrade
 from lago_engine.domain.customer.regrouping import regroup_paid_fees
@@ -73,12 +74,19 @@ def due_items(state: CustomerState, organization: OrganizationState) -> Iterator
                 yield Due(free_until, "free_trials", subscription.id)
     yield from starmap(Due, wallets.due_items(state, tz))
     for draft in state.drafts.values():
-        yield Due(start_of_day(draft.expected_finalization_date, tz), "finalization", draft.id)
+        final_at = start_of_day(draft.expected_finalization_date, tz)
+        yield Due(_no_later(final_at, state), "finalization", draft.id)
     for record in state.invoices.values():
         owing = record.payment_status != "succeeded" and record.status == "finalized"
         if owing and not record.payment_overdue:
             after = record.payment_due_date + timedelta(days=1)
             yield Due(start_of_day(after, tz), "payment_overdue", record.id)
+
+
+def _no_later(final_at: datetime, state: CustomerState) -> datetime:
+    """When a draft is finalized: soon after its customer was deleted."""
+    deleted_at = state.profile.deleted_at
+    return final_at if deleted_at is None else min(final_at, deleted_at + DRAFTS_FINAL_AFTER)
 
 
 def next_due(state: CustomerState, organization: OrganizationState) -> datetime | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import singledispatch
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import UnsetType
 from msgspec.structs import replace
@@ -22,6 +23,9 @@ from lago_engine.domain.invoicing.ledger import packed
 from lago_engine.domain.invoicing.model import Fee, Invoice, InvoiceLink, PaymentStatus
 from lago_engine.domain.rating.in_advance.counter import NOTHING_BILLED
 from lago_engine.domain.wallets.model import WalletTransaction
+
+KEY_LIFE: Final = timedelta(hours=24)
+"""How long an idempotency key counts."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -50,8 +54,9 @@ def _evolve(event: e.DomainEvent, state: CustomerState) -> CustomerState:
     return state
 
 
-@_evolve.register
-def _(event: e.CustomerUpdated, state: CustomerState) -> CustomerState:
+@_evolve.register(e.CustomerUpdated)
+@_evolve.register(e.CustomerDeleted)
+def _(event: e.CustomerUpdated | e.CustomerDeleted, state: CustomerState) -> CustomerState:
     return replace(state, profile=event.customer)
 
 
@@ -404,6 +409,14 @@ def _consumed(state: CustomerState, outbound: WalletTransaction) -> CustomerStat
     links = tuple((outbound.wallet_id, link) for link in outbound.consumed)
     paid = replace(record, prepaid=record.prepaid + links)
     return replace(state, invoices=_with(state.invoices, record.id, paid))
+
+
+@_evolve.register
+def _(event: e.RequestBooked, state: CustomerState) -> CustomerState:
+    request = event.request
+    since = request.booked_at - KEY_LIFE
+    kept = {key: each for key, each in state.booked.items() if each.booked_at > since}
+    return replace(state, booked=_with(kept, request.key, request))
 
 
 @_evolve.register

@@ -45,7 +45,10 @@ class BillingConfiguration(Entity, frozen=True):
 
 
 class CustomerProfile(Entity, frozen=True):
-    """A customer as configured. `sequential_id` counts customers of the organization, `slug` is fixed."""
+    """A customer as configured. `sequential_id` counts customers of the organization, `slug` is fixed.
+
+    deleted_at: nothing new happens to it from then on, but what it owes is still collected.
+    """
 
     id: UUID
     organization_id: UUID
@@ -78,3 +81,4 @@ class CustomerProfile(Entity, frozen=True):
     billing_configuration: BillingConfiguration = BillingConfiguration()
     metadata: tuple[CustomerMetadata, ...] = ()
     tax_ids: tuple[UUID, ...] = ()
+    deleted_at: datetime | None = None

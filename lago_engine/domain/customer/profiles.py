@@ -77,7 +77,7 @@ def new_profile(state: OrganizationState, external_id: str, now: datetime) -> Cu
     serial = state.customers_count + 1
     organization = state.organization
     return CustomerProfile(
-        id=ids.customer_id(organization.id, external_id),
+        id=state.customer_id(external_id),
         organization_id=organization.id,
         external_id=external_id,
         sequential_id=serial,
@@ -258,7 +258,7 @@ def link_provider_customer(decision: Decision, provider_customer_id: str) -> Non
     """The provider made its record of this customer; the answer to a synchronization."""
     profile = decision.state.profile
     own = profile.billing_configuration
-    if own.provider_customer_id == provider_customer_id:
+    if own.provider_customer_id == provider_customer_id or profile.deleted_at:
         return
     linked = replace(own, provider_customer_id=provider_customer_id)
     updated = replace(profile, billing_configuration=linked, updated_at=decision.now)

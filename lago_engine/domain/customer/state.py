@@ -223,6 +223,15 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     provider_refund_id: str | UnsetType = UNSET
 
 
+class BookedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that booked money under an idempotency key. fingerprint: hex SHA-256 of what it sent. made: ids."""
+
+    key: str
+    fingerprint: str
+    booked_at: datetime
+    made: tuple[UUID, ...]
+
+
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     """One customer.
 
@@ -232,7 +241,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     regrouping: fees that wait for an `advance_charges` invoice; of other standalone fees there may be millions.
     payment_links: hosted pages by the id of their payment, oldest first.
     applied_coupons, credit_notes, wallets: all of them, oldest first. inbound: every transaction that brought or may
-    bring credits. open_invoices: in full those that wait, unseen, for their payment. refunds: by credit note, those without a final outcome.
+    bring credits. booked: by idempotency key, of the last day. open_invoices: in full those that wait, unseen, for their payment. refunds: by credit note, those without a final outcome.
     unit_steps: units of fixed charges over time, by subscription and by the charge's id on the plan it was put on, in
     the order in which they were set. billed_units: those billed in advance, by subscription.
     """
@@ -255,6 +264,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     wallets: Mapping[UUID, Wallet] = {}
     inbound: Mapping[UUID, WalletTransaction] = {}
     open_invoices: Mapping[UUID, Invoice] = {}
+    booked: Mapping[str, BookedRequest] = {}
     unit_steps: Mapping[UUID, Mapping[UUID, tuple[UnitStep, ...]]] = {}
     billed_units: Mapping[UUID, tuple[BilledUnits, ...]] = {}
 

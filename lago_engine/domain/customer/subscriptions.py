@@ -123,7 +123,7 @@ def read_subscription(decision: Decision, given: Mapping[str, Any], plan: Plan) 
     check_payment_method(check)
     check.refuse_unbuilt(*NOT_SUPPORTED_YET)
     check.raise_failures()
-    owner = ids.customer_id(decision.organization.organization.id, external_customer_id)
+    owner = decision.organization.customer_id(external_customer_id)
     serial = decision.state.items_count + 1 if decision.exists else 1
     return Subscription(
         id=ids.derive(owner, "subscription", serial),
