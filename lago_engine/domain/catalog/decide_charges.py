@@ -19,16 +19,16 @@ from lago_engine.domain.catalog.charge_pricing import (
 )
 from lago_engine.domain.catalog.charge_units import changed_pricing_unit, read_pricing_unit
 from lago_engine.domain.catalog.entities import BillableMetric, Charge, Plan
+from lago_engine.domain.catalog.listed_parts import replace_listed, unique_code
 from lago_engine.domain.catalog.references import (
     NewIds,
     find_metric,
     find_tax_ids,
     free_code,
-    uuid_or_none,
 )
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
-from lago_engine.domain.validation import ALREADY_EXISTS, INVALID, MANDATORY, Checker
+from lago_engine.domain.validation import INVALID, MANDATORY, Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
 
@@ -59,24 +59,15 @@ def replace_charges(
     An item with the id of an existing charge updates it, another one creates a charge; existing
     charges that no item names are gone. attached: the plan has had a subscription.
     """
-    by_id = {charge.id: charge for charge in existing}
-    matches = [by_id.get(key) if (key := uuid_or_none(item.get("id"))) else None for item in items]
-    kept = [charge for charge in matches if charge is not None]
-    if len({charge.id for charge in kept}) != len(kept):
-        raise ValidationFailed.of("charges", "value_is_duplicated")
-    codes = {charge.code for charge in kept}
-    result = []
-    for item, match in zip(items, matches, strict=True):
-        if match is None:
-            charge = new_charge(state, item, codes, new_ids=new_ids, now=now)
-        else:
-            codes.discard(match.code)
-            charge = changed_charge(
-                state, match, item, codes, attached=attached, new_ids=new_ids, now=now
-            )
-        codes.add(charge.code)
-        result.append(charge)
-    return tuple(result)
+    return replace_listed(
+        existing,
+        items,
+        field="charges",
+        create=lambda item, codes: new_charge(state, item, codes, new_ids=new_ids, now=now),
+        change=lambda charge, item, codes: changed_charge(
+            state, charge, item, codes, attached=attached, new_ids=new_ids, now=now
+        ),
+    )
 
 
 def without_charges_of(plan: Plan, metric: BillableMetric) -> Plan:
@@ -183,7 +174,7 @@ def _changed_terms(
         if metric is not None:
             changes |= {"billable_metric_id": metric.id, "billable_metric_code": metric.code}
     if (code := checker.text("code")) and code.strip():
-        changes["code"] = _unique(checker, code, codes)
+        changes["code"] = unique_code(checker, code, codes)
     if "charge_model" in checker.values:
         changes["charge_model"] = read_charge_model(checker, metric)
     model = changes.get("charge_model", charge.charge_model)
@@ -201,14 +192,8 @@ def _new_code(checker: Checker, metric: BillableMetric | None, codes: Collection
     """The code given, else the metric's, numbered when it is taken (`api_calls_2`)."""
     code = checker.text("code")
     if code and code.strip():
-        return _unique(checker, code, codes)
+        return unique_code(checker, code, codes)
     return "" if metric is None else free_code(metric.code, codes)
-
-
-def _unique(checker: Checker, code: str, codes: Collection[str]) -> str:
-    if code in codes:
-        checker.fail("code", ALREADY_EXISTS)
-    return code
 
 
 def _terms(

@@ -11,16 +11,16 @@ from typing import Any, Final, get_args
 import msgspec
 
 from lago_engine.domain.catalog.entities import AddOn, FixedCharge, FixedChargeModelName, Plan
+from lago_engine.domain.catalog.listed_parts import replace_listed, unique_code
 from lago_engine.domain.catalog.references import (
     NewIds,
     find_add_on,
     find_tax_ids,
     free_code,
-    uuid_or_none,
 )
 from lago_engine.domain.catalog.state import OrganizationState
 from lago_engine.domain.rating.charge_models.registry import CHARGE_MODELS
-from lago_engine.domain.validation import ALREADY_EXISTS, INVALID, MANDATORY, Checker
+from lago_engine.domain.validation import INVALID, MANDATORY, Checker
 from lago_engine.errors import NotFound, ValidationFailed
 
 INCOMPATIBLE: Final = "invalid_charge_model"
@@ -58,22 +58,15 @@ def replace_fixed_charges(
     An item with the id of an existing one updates it, another one creates one; those that no item names are
     gone. attached: the plan has had a subscription.
     """
-    by_id = {each.id: each for each in existing}
-    matches = [by_id.get(key) if (key := uuid_or_none(item.get("id"))) else None for item in items]
-    kept = [match for match in matches if match is not None]
-    if len({match.id for match in kept}) != len(kept):
-        raise ValidationFailed.of("fixed_charges", "value_is_duplicated")
-    codes = {match.code for match in kept}
-    result = []
-    for item, match in zip(items, matches, strict=True):
-        if match is None:
-            fixed_charge = new_fixed_charge(state, item, codes, new_ids=new_ids, now=now)
-        else:
-            codes.discard(match.code)
-            fixed_charge = changed_fixed_charge(state, match, item, codes, attached=attached)
-        codes.add(fixed_charge.code)
-        result.append(fixed_charge)
-    return tuple(result)
+    return replace_listed(
+        existing,
+        items,
+        field="fixed_charges",
+        create=lambda item, codes: new_fixed_charge(state, item, codes, new_ids=new_ids, now=now),
+        change=lambda fixed_charge, item, codes: changed_fixed_charge(
+            state, fixed_charge, item, codes, attached=attached
+        ),
+    )
 
 
 def new_fixed_charge(
@@ -151,7 +144,7 @@ def _changed_terms(
 ) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if (code := checker.text("code")) and code.strip():
-        changes["code"] = _unique(checker, code, codes)
+        changes["code"] = unique_code(checker, code, codes)
     if "charge_model" in checker.values:
         model = changes["charge_model"] = _read_model(checker)
         _check_model_terms(checker, model, fixed_charge.pay_in_advance, fixed_charge.prorated)
@@ -199,11 +192,5 @@ def _new_code(
     """The code given, else the add-on's, numbered when it is taken."""
     code = checker.text("code", missing=MANDATORY if coded else None)
     if code and code.strip():
-        return _unique(checker, code, codes)
+        return unique_code(checker, code, codes)
     return "" if add_on is None else free_code(add_on.code, codes)
-
-
-def _unique(checker: Checker, code: str, codes: Collection[str]) -> str:
-    if code in codes:
-        checker.fail("code", ALREADY_EXISTS)
-    return code
